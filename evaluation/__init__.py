@@ -1,0 +1,1 @@
+"""How good is it: offline evaluation on files and on what people granted for `measure`."""

@@ -1,0 +1,1 @@
+"""What to show: catalogue, events behind the gate, profiles, the model, ranking and explanations."""
