@@ -18,6 +18,7 @@ from typing import Annotated
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
+from scipy import sparse
 
 MOOD_BANDS = 5
 
@@ -51,7 +52,9 @@ class ProfileConfig(BaseModel):
         description="How much one event of a signal counts. A signal that is not named does not count.",
     )
     family_weights: tuple[float, float, float] = (1.0, 0.5, 0.25)
-    liked_from: float = Field(default=3.0, description="A rating below this says: not for me. It does not count.")
+    liked_from: float = Field(
+        default=3.0, description="A rating below this says: not for me. It does not count."
+    )
 
     @property
     def longest(self) -> int:
@@ -82,7 +85,9 @@ class Features:
         """Column of a topic by its id."""
         return {name: column for column, name in enumerate(self.topics, start=len(self.resources))}
 
-    def column(self, resource_id: str | None, topic: str | None, value: float | None) -> tuple[int, Family] | None:
+    def column(
+        self, resource_id: str | None, topic: str | None, value: float | None
+    ) -> tuple[int, Family] | None:
         """The column and family of one event; None when it names nothing that is a feature."""
         if resource_id is not None:
             column = self.resource_index.get(resource_id)
@@ -95,7 +100,35 @@ class Features:
         return len(self.resources) + len(self.topics) + int(value) - 1, Family.MOOD
 
 
-def event_weights(group: NDArray[np.int64], strength: NDArray[np.float64], config: ProfileConfig) -> NDArray[np.float64]:
+def event_strengths(
+    signal: NDArray[np.int8], value: NDArray[np.float32], signals: tuple[str, ...], config: ProfileConfig
+) -> NDArray[np.float64]:
+    """How much each event counts before windows and families are considered.
+
+    Args:
+        signal: (n,) index into `signals`.
+        value: (n,) the events' values, NaN where there is none.
+        signals: the ids of signals.
+        config: the signals' strengths, and the rating from which a resource is liked.
+
+    Returns:
+        (n,) strengths; zero for a signal that does not count, and for a rating that says: not for me.
+    """
+    strength = np.array([config.strengths.get(name, 0.0) for name in signals])[signal]
+    rated = np.array([name == "ratings" for name in signals])[signal]
+    return np.where(rated & ~(value >= config.liked_from), 0.0, strength)
+
+
+def topic_shares(resource_topics: sparse.csr_array, share: float) -> sparse.csr_array:
+    """(R, T) what a resource hands to each of its topics: `share` between them, in equal parts."""
+    linked = sparse.csr_array(resource_topics != 0, dtype=np.float64)
+    count = np.maximum(linked.sum(axis=1), 1.0)
+    return sparse.csr_array(linked.multiply(share / count[:, None]), dtype=np.float64)
+
+
+def event_weights(
+    group: NDArray[np.int64], strength: NDArray[np.float64], config: ProfileConfig
+) -> NDArray[np.float64]:
     """Weigh events that are ordered by group, and newest first within each group.
 
     Args:
@@ -112,10 +145,13 @@ def event_weights(group: NDArray[np.int64], strength: NDArray[np.float64], confi
     starts = np.flatnonzero(np.concatenate(([True], group[1:] != group[:-1])))
     sizes = np.diff(np.append(starts, n))
     place = np.arange(n) - np.repeat(starts, sizes)
-    running = np.concatenate(([0.0], np.cumsum(strength)))
+    segment = np.repeat(np.arange(len(starts)), sizes)
     weight = np.zeros(n)
     for window in config.windows:
-        total = running[starts + np.minimum(sizes, window)] - running[starts]
-        weight += np.where(place < window, 1.0 / np.repeat(total, sizes), 0.0)
+        inside = place < window
+        # Summed group by group, not as differences of one running sum: a group's weights must not depend, not even
+        # in the last bit, on who stands before it.
+        total = np.bincount(segment, weights=strength * inside, minlength=len(starts))
+        weight += np.where(inside, 1.0 / total[segment], 0.0)
     families = np.asarray(config.family_weights)[group % len(Family)]
     return np.asarray(strength * families * weight / len(config.windows), dtype=np.float64)

@@ -1,0 +1,53 @@
+"""The service's own tables: keys of partner apps, used links, answers kept for retries."""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+)
+
+from consent.tables import metadata
+
+api_key = Table(
+    "api_key",
+    metadata,
+    Column("key_id", String(16), primary_key=True),
+    Column("app_id", String(64), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("secret_hash", LargeBinary(32), nullable=False),
+    Column("scopes", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger),
+    Column("revoked_at", BigInteger),
+    ForeignKeyConstraint(["app_id"], ["app.app_id"]),
+)
+
+used_link = Table(
+    "used_link",  # a random number that says nothing, kept until the link would have expired anyway
+    metadata,
+    Column("nonce", LargeBinary(16), primary_key=True),
+    Column("expires_at", BigInteger, nullable=False),
+    Index(None, "expires_at"),
+)
+
+idempotent_answer = Table(
+    "idempotent_answer",
+    metadata,
+    Column("app_id", String(64), primary_key=True),
+    Column("key_hash", LargeBinary(32), primary_key=True),
+    Column("request_hash", LargeBinary(32), nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    # Whose answer this is, so that it goes when they go. A hash, because a person may have no row yet.
+    Column("user_hash", LargeBinary(32)),
+    ForeignKeyConstraint(["app_id"], ["app.app_id"]),
+    Index(None, "app_id", "user_hash"),
+    Index(None, "created_at"),
+)

@@ -1,0 +1,272 @@
+"""The gate: the only way to the events of people. It permits or raises, and the database applies it in the query that reads.
+
+A table of events is made by `SignalTable` and stays inside it. Rows come out only under a purpose, joined to the
+cells that grant it at that moment; rows go in only with a `Permit`. Someone's own rights (access, erasure, withdrawal)
+have methods of their own, which never serve a purpose.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Index,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Select,
+    String,
+    Table,
+    and_,
+    bindparam,
+    delete,
+    false,
+    func,
+    nulls_last,
+    or_,
+    select,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from consent.errors import NoConsent
+from consent.ledger import GRANTING
+from consent.notices import Notices
+from consent.purposes import Purpose
+from consent.signals import SIGNALS
+from consent.tables import consent_cell, of_subject, subject
+
+# Left out, they are NULL, and NULL matches nobody.
+_APP = bindparam("app_id", type_=String, required=False)
+_USER = bindparam("user_hash", type_=LargeBinary, required=False)
+_NOW = bindparam("now", type_=BigInteger, required=False)
+
+
+@dataclass(frozen=True)
+class Permit:
+    """One signal of one person may be kept, by these cells. Valid inside the transaction that asked, and not after."""
+
+    app_id: str
+    subject_id: str
+    signal: str
+
+
+@dataclass(frozen=True)
+class Permits:
+    """What one person allows to be kept at this moment."""
+
+    app_id: str
+    subject_id: str
+    signals: frozenset[str]
+
+    def require(self, signal: str) -> Permit:
+        """Return the permit to keep events of a signal; NoConsent when nothing grants it."""
+        if signal not in self.signals:
+            raise NoConsent(signal, "keep", "no purpose of it is granted")
+        return Permit(self.app_id, self.subject_id, signal)
+
+
+def in_force(notices: Notices, purposes: Iterable[Purpose] = tuple(Purpose)) -> ColumnElement[bool]:
+    """Return the SQL condition under which a cell grants one of these purposes at `:now` (microseconds, UTC)."""
+    by_versions: defaultdict[tuple[str, tuple[str, ...]], list[str]] = defaultdict(list)
+    for purpose in purposes:
+        for signal in SIGNALS:
+            by_versions[purpose.value, notices.valid_versions(signal, purpose)].append(signal)
+    cell = consent_cell.c
+    valid = [
+        and_(cell.purpose == purpose, cell.notice_version.in_(versions), cell.signal.in_(signals))
+        for (purpose, versions), signals in by_versions.items()
+        if versions
+    ]
+    return and_(
+        cell.state.in_(GRANTING), cell.expires_at > _NOW, or_(false(), *valid)
+    )
+
+
+async def permits(
+    connection: AsyncConnection, app_id: str, subject_ids: Collection[str], now: int, notices: Notices
+) -> Mapping[str, Permits]:
+    """Return what each of these people allows to be kept, and hold it still until the transaction ends.
+
+    Who has no grant is not in the mapping. On PostgreSQL the people's rows are locked in shared mode, so that a
+    withdrawal waits for this transaction or goes before it; on SQLite the writer is alone anyway.
+    """
+    await connection.execute(
+        select(subject.c.subject_id)
+        .where(subject.c.app_id == app_id, subject.c.subject_id.in_(subject_ids))
+        .order_by(subject.c.subject_id)
+        .with_for_update(read=True)
+    )
+    rows = await connection.execute(
+        select(consent_cell.c.subject_id, consent_cell.c.signal)
+        .where(consent_cell.c.app_id == app_id, consent_cell.c.subject_id.in_(subject_ids), in_force(notices))
+        .distinct(),
+        {"now": now},
+    )
+    signals: defaultdict[str, set[str]] = defaultdict(set)
+    for subject_id, signal in rows:
+        signals[subject_id].add(signal)
+    return {
+        subject_id: Permits(app_id, subject_id, frozenset(found)) for subject_id, found in signals.items()
+    }
+
+
+class SignalTable:
+    """A table of events of people, behind the gate.
+
+    Args:
+        name: the table's name, also in counts and receipts.
+        metadata: where it is declared.
+        columns: what an event holds beside the person, the signal and its id.
+        order: the columns' names, and `event_id`, that put one person's events in a stable order of time.
+        newest: the column of time.
+    """
+
+    def __init__(
+        self, name: str, metadata: MetaData, columns: Sequence[Column[object]], *, newest: str
+    ) -> None:
+        self.name = name
+        self._newest = newest
+        self.__events = Table(
+            name,
+            metadata,
+            Column("app_id", String(64), nullable=False),
+            Column("event_id", String(128), nullable=False),
+            Column("subject_id", String(32), nullable=False),
+            Column("signal", String(32), nullable=False),
+            *columns,
+            PrimaryKeyConstraint("app_id", "event_id"),
+            of_subject(),
+            Index(None, "app_id", "subject_id", "signal", newest),
+        )
+
+    def of_person(
+        self, purpose: Purpose, notices: Notices, columns: Sequence[str], limit: int
+    ) -> Select[tuple[object, ...]]:
+        """Select what one person granted for a purpose, and the events under it, newest first, in one query.
+
+        Parameters of the query: `app_id`, `user_hash`, `now`. Rows: signal, receipt_id of its grant, then `columns`
+        of an event, all NULL where a granted signal has no event yet (those rows come last).
+        """
+        events = self.__events.c
+        return (
+            select(consent_cell.c.signal, consent_cell.c.receipt_id, *(events[name] for name in columns))
+            .select_from(subject)
+            .join(consent_cell, _same_person(consent_cell, subject))
+            .outerjoin(
+                self.__events,
+                and_(_same_person(self.__events, subject), events.signal == consent_cell.c.signal),
+            )
+            .where(
+                subject.c.app_id == _APP,
+                subject.c.user_hash == _USER,
+                in_force(notices, [purpose]),
+            )
+            .order_by(nulls_last(events[self._newest].desc()), events.event_id)
+            .limit(limit)
+        )
+
+    def of_everyone(
+        self, purpose: Purpose, notices: Notices, columns: Sequence[str]
+    ) -> Select[tuple[object, ...]]:
+        """Select every event of an app that is granted for a purpose, with the pseudonym of its person first.
+
+        Parameters of the query: `app_id`, `now`. Ordered by person, then time: the same rows always come in the same order.
+        """
+        events = self.__events.c
+        return (
+            select(subject.c.user_hash, events.signal, *(events[name] for name in columns))
+            .select_from(self.__events)
+            .join(subject, _same_person(self.__events, subject))
+            .join(
+                consent_cell,
+                and_(_same_person(consent_cell, subject), consent_cell.c.signal == events.signal),
+            )
+            .where(events.app_id == _APP, in_force(notices, [purpose]))
+            .order_by(subject.c.user_hash, events[self._newest], events.event_id)
+        )
+
+    async def add(
+        self, connection: AsyncConnection, rows: Sequence[tuple[Permit, Mapping[str, object]]]
+    ) -> set[str]:
+        """Store events, each with its permit; return the `event_id`s that were new. The others were there already."""
+        if not rows:
+            return set()
+        dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+        values = [
+            {"app_id": permit.app_id, "subject_id": permit.subject_id, "signal": permit.signal, **event}
+            for permit, event in rows
+        ]
+        statement = dialect.insert(self.__events).on_conflict_do_nothing().returning(self.__events.c.event_id)
+        stored = await connection.execute(statement, values)
+        return set(stored.scalars())
+
+    async def withdraw(
+        self, connection: AsyncConnection, app_id: str, subject_id: str, signals: Collection[str]
+    ) -> int:
+        """Delete a person's events of signals that lost their last grant; return how many."""
+        events = self.__events.c
+        gone = await connection.execute(
+            delete(self.__events).where(
+                events.app_id == app_id, events.subject_id == subject_id, events.signal.in_(signals)
+            )
+        )
+        return gone.rowcount
+
+    async def erase(self, connection: AsyncConnection, app_id: str, subject_id: str) -> int:
+        """Delete everything of a person; return how many rows."""
+        return await self.withdraw(connection, app_id, subject_id, tuple(SIGNALS))
+
+    async def count(self, connection: AsyncConnection, app_id: str, subject_id: str) -> int:
+        """Count what is held on a person."""
+        events = self.__events.c
+        held = select(func.count()).where(events.app_id == app_id, events.subject_id == subject_id)
+        return (await connection.execute(held)).scalar_one()
+
+    async def export(
+        self, connection: AsyncConnection, app_id: str, subject_id: str
+    ) -> list[dict[str, object]]:
+        """Return everything held on a person, for that person (GDPR 15 and 20)."""
+        events = self.__events.c
+        held = (
+            select(self.__events)
+            .where(events.app_id == app_id, events.subject_id == subject_id)
+            .order_by(events[self._newest], events.event_id)
+        )
+        rows = await connection.execute(held)
+        return [dict(row) for row in rows.mappings()]
+
+    async def expire(
+        self, connection: AsyncConnection, app_id: str, now: int, notices: Notices, stored_at: str
+    ) -> int:
+        """Delete events whose signal has no grant in force any more, or that were kept for as long as their signal allows."""
+        events = self.__events.c
+        granted = (
+            select(consent_cell.c.signal)
+            .where(
+                _same_person(consent_cell, self.__events),
+                consent_cell.c.signal == events.signal,
+                in_force(notices),
+            )
+            .exists()
+        )
+        too_old = or_(
+            *(
+                and_(
+                    events.signal == signal.id,
+                    events[stored_at] < now - int(signal.retention.total_seconds() * 1_000_000),
+                )
+                for signal in SIGNALS.values()
+            )
+        )
+        gone = await connection.execute(
+            delete(self.__events).where(events.app_id == app_id, or_(~granted, too_old)), {"now": now}
+        )
+        return gone.rowcount
+
+
+def _same_person(left: Table, right: Table) -> ColumnElement[bool]:
+    return and_(left.c.app_id == right.c.app_id, left.c.subject_id == right.c.subject_id)

@@ -1,0 +1,122 @@
+"""Every scorer's scores become ranked lists in the same way: the whole catalogue, without what the person already took up."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from evaluation.errors import ScoreError
+from evaluation.interactions import Indices, Interactions
+
+BATCH = 1_024
+NOTHING = -1
+"""Stands in a list where the catalogue has no further item for this person."""
+
+
+class Scorer(Protocol):
+    """What can be compared: it is fitted on the past, and then scores the whole catalogue for people it knows."""
+
+    def fit(self, train: Interactions) -> Self:
+        """Learn from `train`, forgetting whatever was learned before; return itself."""
+
+    def scores(self, users: Indices) -> NDArray[np.floating]:
+        """Score the whole catalogue: (len(users), I) finite numbers, more is better."""
+
+
+@dataclass(frozen=True, eq=False)
+class Lists:
+    """Ranked lists of U people with what came true of them.
+
+    Attributes:
+        items: (U, k) indices of items, the best first; `NOTHING` where there are fewer than k.
+        hits: (U, k) whether the item was taken up in the test part.
+        positives: (U,) how many items the person took up in the test part, at least 1.
+        catalogue: how many items there are.
+    """
+
+    items: NDArray[np.intp]
+    hits: NDArray[np.bool_]
+    positives: NDArray[np.int64]
+    catalogue: int
+
+
+def lists(  # noqa: PLR0917  everything a ranking depends on
+    scorer: Scorer, seen: csr_array, wanted: csr_array, users: Indices, k: int, seed: int, name: str
+) -> Lists:
+    """Rank the catalogue for `users` by a fitted scorer.
+
+    Args:
+        scorer: a fitted scorer.
+        seen: (all users, I) what is left out of the lists.
+        wanted: (all users, I) what was taken up in the test part.
+        users: (U,) indices of the people, each with something wanted.
+        k: length of the lists.
+        seed: of the order among equal scores, the same for every scorer.
+        name: of the scorer, for messages.
+
+    Raises:
+        ScoreError: scores of a wrong shape, or not finite.
+    """
+    catalogue = wanted.shape[1]
+    order = np.random.default_rng(seed).permutation(catalogue)
+    found = [_ranked(scorer, seen, batch, k, order, name) for batch in _batches(users)]
+    items = np.concatenate(found)
+    rows = np.repeat(users, items.shape[1])
+    truth = np.asarray(wanted[rows, np.maximum(items, 0).ravel()]).reshape(items.shape) > 0
+    positives = np.diff(wanted[users].indptr).astype(np.int64)
+    return Lists(items, truth & (items != NOTHING), positives, catalogue)
+
+
+def _batches(users: Indices) -> Iterator[Indices]:
+    for start in range(0, len(users), BATCH):
+        yield users[start : start + BATCH]
+
+
+def _ranked(  # noqa: PLR0917  one batch of `lists`
+    scorer: Scorer, seen: csr_array, users: Indices, k: int, order: NDArray[np.intp], name: str
+) -> NDArray[np.intp]:
+    scores = np.asarray(scorer.scores(users))
+    if scores.shape != (len(users), len(order)):
+        raise ScoreError(
+            f"{name}: scores have the shape {scores.shape}, not (users, items) = {(len(users), len(order))}"
+        )
+    if not np.isfinite(scores).all():
+        raise ScoreError(f"{name}: {int((~np.isfinite(scores)).sum()):,} scores are not finite numbers")
+    scores = np.array(scores, dtype=np.float64)
+    past = seen[users].tocoo()
+    scores[past.row, past.col] = -np.inf
+    return top(scores, k, order)
+
+
+def top(scores: NDArray[np.float64], k: int, order: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Find the k best items of each row.
+
+    Args:
+        scores: (rows, I); minus infinity is never listed.
+        k: length of the lists.
+        order: (I,) a permutation of the items; of equal scores the one that is earlier here comes first, so that no
+            scorer gains from the order of ids.
+
+    Returns:
+        (rows, k) indices of items, `NOTHING` after the last.
+    """
+    shuffled = scores[:, order]
+    rows, width = shuffled.shape
+    length = min(k, width)
+    best = np.argpartition(shuffled, width - length, axis=1)[:, width - length :]
+    last = np.take_along_axis(shuffled, best, axis=1).min(axis=1, keepdims=True)
+    tied = np.flatnonzero(
+        (shuffled >= last).sum(axis=1) > length
+    )  # there the partition chose among equals as it liked
+    if len(tied):
+        best[tied] = np.argsort(-shuffled[tied], axis=1, kind="stable")[:, :length]
+    best.sort(axis=1)
+    by_score = np.argsort(-np.take_along_axis(shuffled, best, axis=1), axis=1, kind="stable")
+    best = np.take_along_axis(best, by_score, axis=1)
+    listed = np.take_along_axis(shuffled, best, axis=1) > -np.inf
+    found = np.full((rows, k), NOTHING, dtype=np.intp)
+    found[:, :length] = np.where(listed, order[best], NOTHING)
+    return found

@@ -1,0 +1,77 @@
+"""The editors' list: what everybody gets who shares nothing, and whoever the model knows nothing about."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recommender.catalog import Evidence, Resource
+from recommender.filters import Filters
+
+UNIT = 2.0**-20
+"""What one whole number of an editorial score is worth."""
+MATCH = 2.0
+"""What a topic of the call adds to a resource that has it: more than any place in the list."""
+NEARBY = 1.0
+"""What naming the call's region adds."""
+
+_STRENGTH = {evidence: place for place, evidence in enumerate(Evidence)}
+
+
+class Editorial:
+    """Editorial scores as whole multiples of `UNIT`: place in the editors' list, topics of the call, region.
+
+    The place is by `editorial_rank`, those without one last. Equals are dealt out by kind, so that a head has
+    some of everything (the best of each kind, then the second of each; every language by itself), and among
+    those the stronger evidence comes first, then the id.
+    """
+
+    def __init__(self, resources: Sequence[Resource], filters: Filters, width: int) -> None:
+        self._filters = filters
+        self._base = np.zeros(width)
+        self._base[_order(resources)] = 1.0 / UNIT - 1.0 - np.arange(len(resources))
+
+    def base(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """(n,) the scores of rows before topics and region."""
+        return np.asarray(self._base[rows], dtype=np.float64)
+
+    def matches(self, topics: Iterable[str], rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """(topics, n) what each topic of the call adds to each row."""
+        empty: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
+        return np.array([np.isin(rows, self._filters.topics.get(topic, empty)) for topic in topics]) * (MATCH / UNIT)
+
+    def nearby(self, region: str | None, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """(n,) what the region of the call adds to each row."""
+        return np.isin(rows, self._filters.serving(region)) * (NEARBY / UNIT)
+
+    def scores(self, topics: Iterable[str], region: str | None) -> NDArray[np.float64]:
+        """(width,) the scores of all rows."""
+        scores = self._base.copy()
+        for topic in topics:
+            if topic in self._filters.topics:
+                scores[self._filters.topics[topic]] += MATCH / UNIT
+        scores[self._filters.serving(region)] += NEARBY / UNIT
+        return scores
+
+
+def _order(resources: Sequence[Resource]) -> list[int]:
+    """Rows in the order of the editors' list."""
+
+    def merit(row: int) -> tuple[float, int, str]:
+        resource = resources[row]
+        return (
+            resource.editorial_rank or math.inf,
+            len(Evidence) if resource.evidence is None else _STRENGTH[resource.evidence],
+            resource.id,
+        )
+
+    dealt: Counter[tuple[object, ...]] = Counter()
+    keys: dict[int, tuple[float, int, int, str]] = {}
+    for row in sorted(range(len(resources)), key=merit):
+        rank, evidence, resource_id = merit(row)
+        stack = (rank, resources[row].kind, resources[row].languages[0])
+        keys[row] = (rank, dealt[stack], evidence, resource_id)
+        dealt[stack] += 1
+    return sorted(keys, key=keys.__getitem__)

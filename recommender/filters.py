@@ -1,0 +1,141 @@
+"""What may be in a list at all: eligibility, safety, and what the query asks for.
+
+Nothing here depends on the person, so answers are kept and used again until the catalogue changes. The rules:
+
+- Eligible on the day: published, reviewed, review not overdue, credible source (`Resource.eligible_days`).
+- A demanding resource that has contraindications is left to browsing: it is in no list. Other resources with
+  contraindications are listed, and carry them; but none is listed for a call about a topic that it names
+  (`recent_trauma` and `trauma` both keep it from a call about `trauma`).
+- Language: those the query names, else the language of the locale where the catalogue has anything in it, else
+  everything that is not a translation of another resource.
+- Region: a resource with regions needs the call's region among them. Where the region is unknown, only resources
+  that serve everyone are listed: a number that cannot be dialled is worse than none.
+- `max_minutes` leaves out what takes longer, and what does not say.
+"""
+
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Sequence
+from datetime import UTC, datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recommender.catalog import Format, Intensity, Kind, Resource
+from recommender.query import Query
+
+_KEPT = 256
+
+Mask = NDArray[np.bool_]
+Rows = NDArray[np.int64]
+
+
+class Filters:
+    """The masks over one catalogue of R resources, which are given in the order of their rows.
+
+    Args:
+        resources: the catalogue.
+        width: length of the masks, at least R; places beyond the catalogue are never let through.
+    """
+
+    def __init__(self, resources: Sequence[Resource], width: int) -> None:
+        self._width = width
+        self._size = len(resources)
+        days = np.array([each.eligible_days for each in resources], dtype=np.int64).reshape(-1, 2)
+        self._first_day, self._last_day = days[:, 0], days[:, 1]
+        self._listable = np.array([not _browsing_only(each) for each in resources], dtype=np.bool_)
+        self._original = np.array([each.translation_of is None for each in resources], dtype=np.bool_)
+        self._minutes = np.array([each.minutes or np.inf for each in resources], dtype=np.float64)
+        self._everywhere = np.array([not each.regions for each in resources], dtype=np.bool_)
+        self._kinds = _rows_by([each.kind] for each in resources)
+        self._formats = _rows_by(each.formats for each in resources)
+        self._languages = _rows_by(({_primary(name) for name in each.languages} for each in resources))
+        self._regions = _rows_by(each.regions for each in resources)
+        self.topics: dict[str, Rows] = _rows_by(each.topics for each in resources)
+        """The rows of each topic."""
+        self._contraindicated = _rows_by(_topics_ruled_out(each) for each in resources)
+        self._floors: dict[Hashable, NDArray[np.float64]] = {}
+
+    def floor(self, query: Query, now: datetime) -> NDArray[np.float64]:
+        """(width,) 0 where a resource may be listed, minus infinity where it may not; shared, not to be written to."""
+        day = now.astimezone(UTC).toordinal()
+        key = (
+            day, query.topics, query.kinds, query.languages, query.formats, query.max_minutes,
+            query.locale, query.region, query.context_topics,
+        )  # fmt: skip
+        floor = self._floors.get(key)
+        if floor is None:
+            if len(self._floors) >= _KEPT:
+                self._floors.clear()
+            floor = np.full(self._width, -np.inf)
+            floor[: self._size][self._mask(query, day)] = 0.0
+            floor.flags.writeable = False
+            self._floors[key] = floor
+        return floor
+
+    def contraindicated(self, topic: str) -> Rows:
+        """The rows that must not be listed for someone concerned with a topic."""
+        return self._contraindicated.get(topic, _NO_ROWS)
+
+    def serving(self, region: str | None) -> Rows:
+        """The rows that name a region as one that they serve."""
+        return self._regions.get(region, _NO_ROWS) if region else _NO_ROWS
+
+    def _mask(self, query: Query, day: int) -> Mask:
+        mask = (self._first_day <= day) & (day <= self._last_day) & self._listable
+        mask &= self._in_language(query)
+        mask &= self._everywhere | self._any(self._regions, [query.region] if query.region else [])
+        if query.topics:
+            mask &= self._any(self.topics, query.topics)
+        if query.kinds:
+            mask &= self._any(self._kinds, query.kinds)
+        if query.formats:
+            mask &= self._any(self._formats, query.formats)
+        if query.max_minutes is not None:
+            mask &= self._minutes <= query.max_minutes
+        for topic in (*query.topics, *query.context_topics):
+            mask[self.contraindicated(topic)] = False
+        return mask
+
+    def _in_language(self, query: Query) -> Mask:
+        if query.languages:
+            return self._any(self._languages, {_primary(name) for name in query.languages})
+        if query.locale and _primary(query.locale) in self._languages:
+            return self._any(self._languages, [_primary(query.locale)])
+        return self._original
+
+    def _any(
+        self, rows_by: dict[str, Rows] | dict[Kind, Rows] | dict[Format, Rows], names: Iterable[str]
+    ) -> Mask:
+        mask = np.zeros(self._size, dtype=np.bool_)
+        for name in names:
+            mask[rows_by.get(name, _NO_ROWS)] = True
+        return mask
+
+
+_NO_ROWS: Rows = np.zeros(0, dtype=np.int64)
+
+
+def _rows_by(names_of_each: Iterable[Iterable[str]]) -> dict[str, Rows]:
+    rows: dict[str, list[int]] = defaultdict(list)
+    for row, names in enumerate(names_of_each):
+        for name in names:
+            rows[name].append(row)
+    return {name: np.array(each, dtype=np.int64) for name, each in rows.items()}
+
+
+def _primary(language: str) -> str:
+    """The language of a BCP 47 tag, without script and region."""
+    return language.replace("_", "-").split("-", 1)[0].lower()
+
+
+def _browsing_only(resource: Resource) -> bool:
+    return resource.intensity is Intensity.DEMANDING and bool(resource.contraindications)
+
+
+def _topics_ruled_out(resource: Resource) -> set[str]:
+    """The terms of the contraindications as topic ids, with and without the words before them."""
+    ruled_out = set()
+    for term in resource.contraindications:
+        words = term.casefold().replace("-", " ").replace("_", " ").split()
+        ruled_out |= {"_".join(words[start:]) for start in range(len(words))}
+    return ruled_out

@@ -1,0 +1,82 @@
+"""A release over today's catalogue in fixed point: sums that are exact in any order.
+
+Floating-point sums depend on their order, and a matrix product chooses its own. Two resources with the same
+embedding could then differ in the last bit, a counterfactual could disagree with the list that it speaks of, and an
+explanation could miss its score. So embeddings, biases and profile vectors are whole multiples of powers of two,
+as fine as lets every score stay below 2**53: products and sums of such numbers in float64 have no rounding at all.
+The steps are about 2**-23 of the greatest value, which is the precision of the float32 arrays of a release.
+"""
+
+import math
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from recommender.profile import Family, Features
+from recommender.release import Release
+
+_EXACT_BITS: Final = 52
+_FINEST_BITS: Final = 24
+
+Whole = NDArray[np.float64]
+"""float64 arrays whose entries are whole numbers."""
+
+
+class Scorer:
+    """Scores of today's R resources, in whole multiples of `unit`, from a release.
+
+    Args:
+        release: the trained model.
+        features: today's columns, F of them; the first R are the resources.
+        resource_topics: (R, T) not zero where a resource has a topic.
+        width: at least R; places beyond the resources score 0.
+
+    Raises:
+        ValueError: the release holds a number that is not finite.
+    """
+
+    def __init__(
+        self, release: Release, features: Features, resource_topics: sparse.csr_array, width: int
+    ) -> None:
+        self.config = release.manifest.config.profile
+        self.context_weight = self.config.family_weights[Family.INTEREST]
+        inputs = release.inputs(features, resource_topics).astype(np.float64)
+        outputs, biases = (side.astype(np.float64) for side in release.outputs(features, resource_topics))
+        if not (np.isfinite(inputs).all() and np.isfinite(outputs).all() and np.isfinite(biases).all()):
+            raise ValueError("the release holds numbers that are not finite")
+        reach = sum(self.config.family_weights) + self.context_weight
+        into, out = _power_above(inputs, reach), _power_above(outputs, 1.0)
+        bias_span = _power_above(biases, 1.0)
+        room = _EXACT_BITS - math.ceil(math.log2(max(inputs.shape[1], 1) + bias_span / (into * out)))
+        bits = min(_FINEST_BITS, room // 2)
+        in_step, out_step = into * 2.0**-bits, out * 2.0**-bits
+        self.unit: float = in_step * out_step
+        self.known: NDArray[np.bool_] = inputs.any(axis=1)
+        self._inputs = inputs / in_step
+        self.outputs: Whole = np.rint(outputs / out_step)
+        """(R, D)"""
+        self._columns: Whole = np.zeros((inputs.shape[1], width))
+        self._columns[:, : len(outputs)] = self.outputs.T
+        self.biases: Whole = np.zeros(width)
+        self.biases[: len(biases)] = np.rint(biases / self.unit)
+
+    def vectors(self, weights: NDArray[np.float64], columns: NDArray[np.int64]) -> Whole:
+        """(profiles, lines, D) what each line adds to the vector of each profile.
+
+        Args:
+            weights: (profiles, lines) weight of each line in each profile.
+            columns: (lines,) the feature of each line.
+        """
+        return np.rint(weights[:, :, None] * self._inputs[columns])
+
+    def scores(self, profiles: Whole) -> Whole:
+        """(profiles, width) the score of every resource for every profile (profiles, D)."""
+        return np.asarray(profiles @ self._columns + self.biases, dtype=np.float64)
+
+
+def _power_above(array: NDArray[np.float64], factor: float) -> float:
+    """The least power of two that is not below `factor` times the greatest magnitude; 1 for zeros."""
+    greatest = float(np.abs(array).max(initial=0.0)) * factor
+    return 2.0 ** math.ceil(math.log2(greatest)) if greatest > 0 else 1.0

@@ -1,0 +1,71 @@
+"""The recommender's tables. The events of people stay behind consent's gate; the rest holds nothing personal."""
+
+from sqlalchemy import BigInteger, Column, Float, ForeignKeyConstraint, Index, Integer, String, Table, Text
+
+from consent.gate import SignalTable
+from consent.tables import metadata
+
+events = SignalTable(
+    "event",
+    metadata,
+    [
+        Column("resource_id", String(128)),
+        Column("topic", String(64)),
+        Column("value", Float),
+        Column("occurred_at", BigInteger, nullable=False),
+        Column("stored_at", BigInteger, nullable=False),
+    ],
+    newest="occurred_at",
+)
+
+resource = Table(
+    "resource",
+    metadata,
+    Column("app_id", String(64), primary_key=True),
+    Column("resource_id", String(128), primary_key=True),
+    Column("status", String(16), nullable=False),
+    Column("body", Text, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    ForeignKeyConstraint(["app_id"], ["app.app_id"]),
+)
+
+model_state = Table(
+    "model_state",
+    metadata,
+    Column("app_id", String(64), primary_key=True),
+    # Grows with every change of the catalogue: servers see by it that they have to read again.
+    Column("catalog_version", BigInteger, nullable=False, default=0),
+    # Grows whenever something learned has to be unlearned: what was trained before may not be promoted.
+    Column("unlearn_epoch", BigInteger, nullable=False, default=0),
+    Column("promoted", String(64)),
+    ForeignKeyConstraint(["app_id"], ["app.app_id"]),
+)
+
+release = Table(
+    "release",
+    metadata,
+    Column("app_id", String(64), primary_key=True),
+    Column("release_id", String(64), primary_key=True),
+    Column("status", String(16), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("unlearn_epoch", BigInteger, nullable=False),
+    Column("metrics", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("promoted_at", BigInteger),
+    ForeignKeyConstraint(["app_id"], ["app.app_id"]),
+)
+
+training = Table(
+    "training",  # one row is one training that is asked for, under way or over
+    metadata,
+    Column("app_id", String(64), primary_key=True),
+    Column("training_id", String(32), primary_key=True),
+    Column("status", String(16), nullable=False),
+    Column("reason", String(32), nullable=False),
+    Column("asked_at", BigInteger, nullable=False),
+    Column("lease_until", BigInteger, nullable=False, default=0),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("outcome", String(64)),
+    ForeignKeyConstraint(["app_id"], ["app.app_id"]),
+    Index(None, "status", "asked_at"),
+)
