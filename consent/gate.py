@@ -148,23 +148,24 @@ class SignalTable:
     ) -> Select[tuple[object, ...]]:
         """Select what one person granted for a purpose, and the events under it, newest first, in one query.
 
-        Parameters of the query: `app_id`, `user_hash`, `now`. Rows: signal, receipt_id of its grant, then `columns`
-        of an event, all NULL where a granted signal has no event yet (those rows come last).
+        Parameters of the query: `app_id`, `user_hash`, `now`. Rows: signal, `columns` of an event, receipt_id of the
+        grant, subject_id. A granted signal without any event has one row, last, with NULL in `columns`; a known person
+        without any grant has one row with NULL in all but the last.
         """
         events = self.__events.c
+        granted = and_(_same_person(consent_cell, subject), in_force(notices, [purpose]))
+        under_grant = and_(_same_person(self.__events, subject), events.signal == consent_cell.c.signal)
         return (
-            select(consent_cell.c.signal, consent_cell.c.receipt_id, *(events[name] for name in columns))
+            select(
+                consent_cell.c.signal,
+                *(events[name] for name in columns),
+                consent_cell.c.receipt_id,
+                subject.c.subject_id,
+            )
             .select_from(subject)
-            .join(consent_cell, _same_person(consent_cell, subject))
-            .outerjoin(
-                self.__events,
-                and_(_same_person(self.__events, subject), events.signal == consent_cell.c.signal),
-            )
-            .where(
-                subject.c.app_id == _APP,
-                subject.c.user_hash == _USER,
-                in_force(notices, [purpose]),
-            )
+            .outerjoin(consent_cell, granted)
+            .outerjoin(self.__events, under_grant)
+            .where(subject.c.app_id == _APP, subject.c.user_hash == _USER)
             .order_by(nulls_last(events[self._newest].desc()), events.event_id)
             .limit(limit)
         )

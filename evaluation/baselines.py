@@ -22,7 +22,8 @@ class Popularity:
 
     def fit(self, train: Interactions) -> Self:
         """Count."""
-        self._counts = np.bincount(train.item, minlength=len(train.items)).astype(np.float64)
+        counts = np.bincount(train.item, minlength=len(train.items))
+        self._counts = counts.astype(np.float64)
         return self
 
     def scores(self, users: Indices) -> NDArray[np.float64]:
@@ -46,7 +47,7 @@ class RecentPopularity:
         age = (train.at.max() - train.at) / _DAY
         self._faded = np.bincount(
             train.item, weights=np.exp2(-age / self.half_life_days), minlength=len(train.items)
-        )
+        ).astype(np.float64)
         return self
 
     def scores(self, users: Indices) -> NDArray[np.float64]:

@@ -16,14 +16,13 @@ import csv
 import gzip
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
-from consent.signals import SIGNALS
+from evaluation.columns import TimeUnit, ids_of, require, signals_of, times_of, values_of
 from evaluation.errors import DatasetError, Where
 
 SCHEMA = {
@@ -34,10 +33,6 @@ SCHEMA = {
     "value": pl.Float64(),
     "topic": pl.String(),
 }
-TimeUnit = Literal["auto", "s", "ms", "us", "ns"]
-_MICROSECONDS = {"s": (1_000_000, 1), "ms": (1_000, 1), "us": (1, 1), "ns": (1, 1_000)}
-_WHOLE = r"^[+-]?\d{1,18}$"
-_ISO_TIME = r"^\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:Z|[+-]\d\d:?\d\d)?)?$"
 
 DESKDROP_SIGNALS: Mapping[str, tuple[str, float | None]] = {
     "VIEW": ("views", None),
@@ -71,12 +66,17 @@ class Columns(BaseModel):
 class Dataset:
     """Events with the name they go by in reports.
 
-    `duplicates` says how many rows were left out because another row was equal in every column.
+    Attributes:
+        name: what reports call it.
+        events: as at the top of this module.
+        duplicates: how many rows were left out because another row was equal in every column.
+        item_topics: the topics of each item, where they are known.
     """
 
     name: str
     events: pl.DataFrame
     duplicates: int = 0
+    item_topics: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def deskdrop(path: Path) -> Dataset:
@@ -120,7 +120,7 @@ def table(
     """
     columns = columns or Columns()
     raw = _read(path)
-    _require(
+    require(
         raw,
         [
             c
@@ -132,14 +132,14 @@ def table(
     if raw.is_empty():
         raise DatasetError(f"{path}: has a header and no events")
     source = str(path)
-    signal = _signals(raw, columns.signal, signals, source)
+    signal = signals_of(raw, columns.signal, signals, source)
     events = pl.DataFrame(
         {
-            "user": _ids(raw, columns.user, source),
-            "item": _ids(raw, columns.item, source),
+            "user": ids_of(raw, columns.user, source),
+            "item": ids_of(raw, columns.item, source),
             "signal": signal,
-            "at": _times(raw, columns.at, columns.time_unit, source),
-            "value": _values(raw, columns.value, source),
+            "at": times_of(raw, columns.at, columns.time_unit, source),
+            "value": values_of(raw, columns.value, source),
             "topic": raw[columns.topic].cast(pl.String)
             if columns.topic
             else pl.Series([None] * len(raw), dtype=pl.String),
@@ -149,33 +149,36 @@ def table(
     return _tidy(events, name or path.name.split(".")[0])
 
 
-def consented(events: pl.DataFrame, name: str = "consented events") -> Dataset:
+def consented(
+    events: pl.DataFrame,
+    item_topics: Mapping[str, tuple[str, ...]] | None = None,
+    name: str = "consented events",
+) -> Dataset:
     """Take over what the store read through the gate for purpose `measure`.
 
     Args:
-        events: columns `pseudonym` (Binary), `signal`, `resource_id`, `topic` (String), `value` (Float64) and `at`
-            (Datetime in UTC, or Int64 microseconds). Pseudonyms differ from run to run and are never written out.
+        events: as `recommender.store.granted_events` returns it: `pseudonym` (Binary), `signal`, `resource_id`,
+            `topic` (String), `value` (Float64), `occurred_at` (Int64 microseconds).
+        item_topics: the topics of each resource of the catalogue.
         name: what reports call it.
 
     Raises:
         DatasetError: when a column is missing, or nobody has granted anything.
     """
-    source = name
-    _require(events, ["pseudonym", "signal", "resource_id", "topic", "value", "at"], source)
+    require(events, ["pseudonym", "signal", "resource_id", "topic", "value", "occurred_at"], name)
     if events.is_empty():
         raise DatasetError(
-            f"{source}: there are none; nobody has granted a signal for `measure`, or no event has come in yet"
+            f"{name}: there are none; nobody has granted a signal for `measure`, or no event has come in"
         )
-    at = events["at"]
-    mine = events.select(
+    ours = events.select(
         user=pl.col("pseudonym").bin.encode("hex"),
         item=pl.col("resource_id").cast(pl.String),
-        signal=_signals(events, "signal", None, source),
-        at=at if at.dtype == pl.Int64 else _times(events, "at", "us", source),
+        signal=signals_of(events, "signal", None, name),
+        at=pl.col("occurred_at").cast(pl.Int64),
         value=pl.col("value").cast(pl.Float64),
         topic=pl.col("topic").cast(pl.String),
     )
-    return _tidy(mine, name)
+    return replace(_tidy(ours, name), item_topics=dict(item_topics or {}))
 
 
 def _tidy(events: pl.DataFrame, name: str) -> Dataset:
@@ -221,100 +224,3 @@ def _ragged(path: Path) -> str | None:
         if found is None
         else f"{Where(str(path), row=found[0])}: has {found[1]} fields; the header has {width}"
     )
-
-
-def _require(frame: pl.DataFrame, names: list[str], source: str) -> None:
-    missing = [name for name in names if name not in frame.columns]
-    if missing:
-        raise DatasetError(
-            f"{Where(source, missing[0])}: is missing; the columns are {', '.join(map(repr, frame.columns))}"
-        )
-
-
-def _refuse(bad: pl.Series, shown: pl.Series, column: str, source: str, wanted: str) -> None:
-    """Raise for the first row where `bad` is true."""
-    index = bad.arg_max() if bad.any() else None
-    if index is not None:
-        raise DatasetError(f"{Where(source, column, index + 1)}: {shown[index]!r} is not {wanted}")
-
-
-def _ids(raw: pl.DataFrame, column: str, source: str) -> pl.Series:
-    ids = raw[column].cast(pl.String)
-    _refuse((ids.is_null() | (ids == "")).fill_null(value=True), ids, column, source, "an id")
-    return ids
-
-
-def _values(raw: pl.DataFrame, column: str | None, source: str) -> pl.Series:
-    if column is None:
-        return pl.Series([None] * len(raw), dtype=pl.Float64)
-    found = raw[column]
-    numbers = found.cast(pl.Float64, strict=False)
-    _refuse(
-        (found.is_not_null() & (numbers.is_null() | ~numbers.is_finite())).fill_null(value=True),
-        found,
-        column,
-        source,
-        "a number",
-    )
-    return numbers
-
-
-def _signals(
-    raw: pl.DataFrame, column: str | None, signals: Mapping[str, str] | None, source: str
-) -> pl.Series:
-    if column is None:
-        return pl.Series(["views"] * len(raw), dtype=pl.String)
-    found = raw[column].cast(pl.String)
-    words = dict(signals) if signals is not None else {signal: signal for signal in SIGNALS}
-    unknown = sorted(set(words.values()) - set(SIGNALS))
-    if unknown:
-        raise DatasetError(f"{unknown[0]!r} is not a signal; the signals are {', '.join(SIGNALS)}")
-    ours = found.replace_strict(words, default=None, return_dtype=pl.String)
-    _refuse(ours.is_null(), found, column, source, f"one of {', '.join(words)}")
-    return ours
-
-
-def _times(raw: pl.DataFrame, column: str, unit: TimeUnit, source: str) -> pl.Series:
-    found = raw[column]
-    if isinstance(found.dtype, pl.Datetime):
-        zoned = found.dt.convert_time_zone("UTC") if found.dtype.time_zone else found
-        at = zoned.cast(pl.Datetime("us", zoned.dtype.time_zone)).cast(pl.Int64)  # type: ignore[attr-defined]  # a Datetime by the line before
-    elif found.dtype == pl.Date:
-        at = found.cast(pl.Datetime("us")).cast(pl.Int64)
-    else:
-        text = found.cast(pl.String)
-        whole = text.str.contains(_WHOLE).fill_null(value=False)
-        at = _from_numbers(text, unit) if whole.any() and whole[0] else _from_iso(text)
-    _refuse(
-        at.is_null(),
-        found,
-        column,
-        source,
-        "a time (a whole number, or ISO 8601 like 2026-01-31T08:00:00Z; one kind in a file)",
-    )
-    return at
-
-
-def _from_numbers(text: pl.Series, unit: TimeUnit) -> pl.Series:
-    number = text.set(~text.str.contains(_WHOLE).fill_null(value=False), None).cast(pl.Int64)
-    largest = int(number.abs().max())  # type: ignore[arg-type]  # at least one is a number, so the largest is an int
-    auto = "s" if largest < 10**11 else "ms" if largest < 10**14 else "us" if largest < 10**17 else "ns"
-    times, per = _MICROSECONDS[auto if unit == "auto" else unit]
-    return number * times // per
-
-
-def _from_iso(text: pl.Series) -> pl.Series:
-    """Read ISO 8601; a time without an offset is UTC."""
-    clean = text.set(~text.str.contains(_ISO_TIME).fill_null(value=False), None).str.replace(" ", "T")
-    date = clean.str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False)
-    parts = clean.str.extract_groups(
-        r"^.{10}(?:T(\d\d):(\d\d)(?::(\d\d))?(?:\.(\d{1,6}))?(?:Z|([+-])(\d\d):?(\d\d))?)?$"
-    ).struct.unnest()
-    hour, minute, second = (parts[i].cast(pl.Int64).fill_null(0) for i in parts.columns[:3])
-    fraction = parts[parts.columns[3]].fill_null("").str.pad_end(6, "0").cast(pl.Int64)
-    sign = (parts[parts.columns[4]].fill_null("+") == "+").cast(pl.Int64) * 2 - 1
-    off_hour, off_minute = (parts[i].cast(pl.Int64).fill_null(0) for i in parts.columns[5:])
-    impossible = (hour > 23) | (minute > 59) | (second > 59) | (off_minute > 59)
-    seconds = hour * 3600 + minute * 60 + second - sign * (off_hour * 3600 + off_minute * 60)
-    at = date.cast(pl.Datetime("us")).cast(pl.Int64) + seconds * 1_000_000 + fraction
-    return at.set(impossible, None)

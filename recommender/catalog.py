@@ -1,10 +1,9 @@
 """The catalogue: what a resource is, and which resources may be recommended at all."""
 
 import re
-from collections.abc import Iterable
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 from pydantic import (
     AfterValidator,
@@ -281,13 +280,3 @@ class Resource(BaseModel):
     def formats(self) -> frozenset[Format]:
         """How it is taken in."""
         return FORMATS[self.kind]
-
-
-def topics_of(resources: Iterable[Resource]) -> dict[str, tuple[str, ...]]:
-    """The topics of each resource by its id, in the order of ids: what a release is applied to."""
-    return {resource.id: resource.topics for resource in sorted(resources, key=lambda each: each.id)}
-
-
-def json_ready(resource: Resource) -> dict[str, Any]:
-    """A resource as the API shows it: every field, days as text."""
-    return resource.model_dump(mode="json")

@@ -40,7 +40,9 @@ class Editorial:
     def matches(self, topics: Iterable[str], rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """(topics, n) what each topic of the call adds to each row."""
         empty: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
-        return np.array([np.isin(rows, self._filters.topics.get(topic, empty)) for topic in topics]) * (MATCH / UNIT)
+        return np.array([np.isin(rows, self._filters.topics.get(topic, empty)) for topic in topics]) * (
+            MATCH / UNIT
+        )
 
     def nearby(self, region: str | None, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """(n,) what the region of the call adds to each row."""

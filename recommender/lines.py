@@ -98,7 +98,9 @@ def _in_order(history: Iterable[Any]) -> list[Any]:
     rows = list(history)
     if all(newer[4] > older[4] for newer, older in zip(rows, rows[1:], strict=False)):
         return rows
-    rows.sort(key=lambda row: (row[0], row[1] or "", row[2] or "", -1.0 if row[3] is None else row[3], row[5] or ""))
+    rows.sort(
+        key=lambda row: (row[0], row[1] or "", row[2] or "", -1.0 if row[3] is None else row[3], row[5] or "")
+    )
     rows.sort(key=lambda row: row[4], reverse=True)  # stable: the order of content stays within a moment
     return rows
 

@@ -5,20 +5,17 @@
 A `Ranker` is made once for a catalogue and a release and never changes; a person's profile lives as long as the call.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
 from typing import Any
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 from scipy import sparse
 
-from consent.signals import SIGNALS
-from recommender import editorial
-from recommender.catalog import Resource, json_ready
+from recommender.catalog import Resource
+from recommender.editorial import UNIT as EDITORIAL_UNIT
 from recommender.editorial import Editorial
 from recommender.filters import Filters
 from recommender.lines import SIGNAL_IDS, Lines, read_lines
@@ -27,26 +24,25 @@ from recommender.query import CONTEXT, Counterfactual, HistoryEvent, Line, Query
 from recommender.release import Release
 from recommender.scoring import Scorer
 from recommender.selection import BLOCKS, best, diversified, places
+from recommender.similarity import Similarity
 
 Rows = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-_NOTHING_REMOVED = -1
-_MOST_CONTEXT_TOPICS = 20
+_NO_SIGNAL = -1  # stands, among the numbers of signals, for leaving none out
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Lists:
-    """The list asked for, and after it the list without each of `removed`; all scores are whole numbers of `unit`."""
+    """The list asked for and, after it, the list without each of some signals; scores are whole numbers of `unit`."""
 
     strategy: Strategy
     unit: float
     scores: Floats
     """(lists, width)"""
     lines: list[Line]
-    parts: Floats
-    """(lines, D) what each line adds to the profile of the first list; without rows when that is editorial."""
-    removed: list[str]
+    parts: Floats | None
+    """(lines, D) what each line adds to the profile of the list asked for; None when that is the editors' list."""
 
 
 class Ranker:
@@ -60,20 +56,21 @@ class Ranker:
         ValueError: two resources share an id, or the release holds numbers that are not finite.
     """
 
-    def __init__(self, resources: Sequence[Resource], release: Release | None = None) -> None:
+    def __init__(self, resources: Iterable[Resource], release: Release | None = None) -> None:
         self.resources = tuple(sorted(resources, key=lambda each: each.id))
         self._rows = {resource.id: row for row, resource in enumerate(self.resources)}
         if len(self._rows) < len(self.resources):
             raise ValueError("two resources share an id")
-        self._payloads = [orjson.dumps(json_ready(resource)) for resource in self.resources]
+        self._payloads = [resource.model_dump_json().encode() for resource in self.resources]
         topics = {topic for resource in self.resources for topic in resource.topics}
         topics |= set(release.features.topics) if release else set()
         self._features = Features(tuple(self._rows), tuple(sorted(topics)))
-        self._topics = _topic_matrix(self.resources, self._features)
+        resource_topics = topic_matrix(self.resources, self._features)
         width = max(1, -(-len(self.resources) // BLOCKS)) * BLOCKS
         self._filters = Filters(self.resources, width)
         self._editorial = Editorial(self.resources, self._filters, width)
-        self._scorer = Scorer(release, self._features, self._topics, width) if release else None
+        self._scorer = Scorer(release, self._features, resource_topics, width) if release else None
+        self._similarity = Similarity(self._scorer.outputs if self._scorer else resource_topics)
 
     def rank(
         self,
@@ -91,17 +88,173 @@ class Ranker:
             query: what is asked for.
             now: the moment of asking, with its time zone.
         """
-        used = {name for name in SIGNAL_IDS if name in granted and name not in query.without}
-        config = self._scorer.config if self._scorer else None
-        told = read_lines(history, used, self._features, config)
-        lists = self._lists(told, query, now)
-        heads, added = self._heads(lists, query)
-        items = self._items(lists, heads, added[0], query)
-        signals = self._signals_used(told, lists, query)
+        permitted = [name for name in SIGNAL_IDS if name in granted and name not in query.without]
+        told = read_lines(history, permitted, self._features, self._scorer.config if self._scorer else None)
+        hidden = self._hidden(told, query)
+        weighed = {line.signal for line in told.lines}
+        used = tuple(name for name in permitted if name in weighed or name in hidden)
+        removed = used if query.explain == "full" else ()
+        lists = self._lists(told, query, removed)
+        self._leave_out(lists.scores, hidden, removed, query, now)
         return Ranking(
             strategy=lists.strategy,
-            items=tuple(items),
+            items=tuple(self._items(lists, removed, query)),
             lines=tuple(lists.lines),
-            signals_used=signals,
-            signals_withheld=tuple(name for name in SIGNALS if name not in used),
+            signals_used=used,
+            signals_withheld=tuple(name for name in SIGNAL_IDS if name not in permitted),
         )
+
+    def similar(self, resource_id: str, query: Query, now: datetime) -> list[tuple[Resource, float]]:
+        """The resources nearest to one, with their cosine similarity, within what the query lets through.
+
+        Raises:
+            KeyError: no resource has that id.
+        """
+        row = self._rows[resource_id]
+        scores = self._filters.floor(query, now).copy()
+        scores[: len(self.resources)] += self._similarity.to_all(row)
+        scores[[row, *self._rows_of(query.exclude)]] = -np.inf
+        nearest = best(scores[None, :], query.limit)[0]
+        return [(self.resources[near], float(scores[near])) for near in nearest if scores[near] > 0.0]
+
+    def _lists(self, told: Lines, query: Query, removed: Sequence[str]) -> _Lists:
+        context = [
+            topic for topic in dict.fromkeys(query.context_topics) if topic in self._features.topic_index
+        ]
+        context_lines = [Line(CONTEXT, topic=topic) for topic in context]
+        count = 1 + len(removed)
+        personal = np.zeros(count, dtype=np.bool_)
+        scorer = self._scorer
+        if scorer is not None and (told.lines or context):
+            own = told.weights([_NO_SIGNAL, *(SIGNAL_IDS.index(name) for name in removed)], scorer.config)
+            asked = np.full((count, len(context)), scorer.context_weight / max(1, len(context)))
+            weights = np.hstack((own, asked))
+            columns = np.array([*told.columns, *(self._features.topic_index[topic] for topic in context)])
+            personal = (weights[:, scorer.known[columns]] > 0).any(axis=1)
+        if scorer is None or not personal[0]:
+            scores = np.tile(self._editorial.scores(context, query.region), (count, 1))
+            return _Lists(Strategy.EDITORIAL, EDITORIAL_UNIT, scores, context_lines, None)
+        parts = scorer.vectors(weights, columns)
+        scores = scorer.scores(parts.sum(axis=1))
+        if not personal.all():
+            scores[~personal] = self._editorial.scores(context, query.region)
+        return _Lists(Strategy.PERSONALISED, scorer.unit, scores, [*told.lines, *context_lines], parts[0])
+
+    def _hidden(self, told: Lines, query: Query) -> dict[str, list[int]]:
+        """The rows that each signal keeps out of the list: what was used before, and what is contraindicated."""
+        hidden: dict[str, list[int]] = {}
+        if query.exclude_seen:
+            hidden = {signal: self._rows_of(seen) for signal, seen in told.seen.items()}
+        for signal, topics in told.concerns.items():
+            ruled_out = [row for topic in topics for row in self._filters.contraindicated(topic).tolist()]
+            hidden[signal] = hidden.get(signal, []) + ruled_out
+        return {signal: rows for signal, rows in hidden.items() if rows}
+
+    def _leave_out(
+        self,
+        scores: Floats,
+        hidden: Mapping[str, list[int]],
+        removed: Sequence[str],
+        query: Query,
+        now: datetime,
+    ) -> None:
+        """Put minus infinity, in each list, where a resource must not be."""
+        scores += self._filters.floor(query, now)
+        scores[:, self._rows_of(query.exclude)] = -np.inf
+        for number, without in enumerate((None, *removed)):
+            rows = [row for signal, of_signal in hidden.items() if signal != without for row in of_signal]
+            scores[number, rows] = -np.inf
+
+    def _items(self, lists: _Lists, removed: Sequence[str], query: Query) -> list[Ranked]:
+        if query.diversity > 0:
+            heads, added, ranks = self._diverse_places(lists.scores, query)
+        else:
+            heads = best(lists.scores, query.limit)
+            added, ranks = np.zeros(len(heads[0])), places(lists.scores[1:], heads[0])
+        rows = heads[0]
+        base, values, region = self._reasons(lists, rows, query)
+        scores = (lists.scores[0, rows] + added) * lists.unit
+        counterfactuals = self._counterfactuals(heads, ranks, removed)
+        items = []
+        for place, row in enumerate(rows.tolist()):
+            adjustments = {}
+            if query.diversity > 0:
+                adjustments["diversity"] = float(added[place]) * lists.unit
+            if region is not None and region[place]:
+                adjustments["region"] = float(region[place])
+            resource, payload = self.resources[row], self._payloads[row]
+            items.append(
+                Ranked(
+                    place + 1, resource, payload, float(scores[place]), base[place], values[place], adjustments,
+                    counterfactuals[place],
+                )
+            )  # fmt: skip
+        return items
+
+    def _reasons(
+        self, lists: _Lists, rows: Rows, query: Query
+    ) -> tuple[list[float], list[list[float]], Floats | None]:
+        """What each row of the first list starts from, what each line adds to it, and what the region adds."""
+        if lists.parts is None or self._scorer is None:
+            matches = self._editorial.matches([line.topic for line in lists.lines if line.topic], rows)
+            base = self._editorial.base(rows) * lists.unit
+            values = matches.reshape(len(lists.lines), len(rows)).T * lists.unit
+            return base.tolist(), values.tolist(), self._editorial.nearby(query.region, rows) * lists.unit
+        values = self._scorer.outputs[rows] @ lists.parts.T * lists.unit
+        return (self._scorer.biases[rows] * lists.unit).tolist(), values.tolist(), None
+
+    def _counterfactuals(
+        self, heads: Sequence[Rows], ranks: NDArray[np.int64], removed: Sequence[str]
+    ) -> list[tuple[Counterfactual, ...]]:
+        """For each row of the first list, where it stands in each other list and what stands in its place there."""
+        told = []
+        others = [head.tolist() for head in heads[1:]]
+        for place, (row, row_ranks) in enumerate(zip(heads[0].tolist(), ranks.T.tolist(), strict=True)):
+            each = []
+            for signal, other, rank in zip(removed, others, row_ranks, strict=True):
+                instead = other[place] if place < len(other) and other[place] != row else None
+                each.append(
+                    Counterfactual(signal, rank or None, None if instead is None else self.resources[instead])
+                )
+            told.append(tuple(each))
+        return told
+
+    def _diverse_places(self, scores: Floats, query: Query) -> tuple[list[Rows], Floats, NDArray[np.int64]]:
+        """The heads of all lists after diversifying, what was added in the first, and the first head's places elsewhere.
+
+        The best `BLOCKS` of a list are reordered, whatever the limit, so that a longer list begins as a shorter one.
+        """
+        heads: list[Rows] = []
+        first_added = np.zeros(0)
+        ranks = np.zeros((0, 0), dtype=np.int64)
+        for number, pool in enumerate(best(scores, BLOCKS)):
+            count = query.limit if number == 0 else len(pool)
+            order, added = diversified(
+                scores[number, pool], self._similarity.among(pool), query.diversity, count
+            )
+            heads.append(pool[order])
+            if number == 0:
+                first_added, ranks = added, places(scores[1:], pool[order])
+                continue
+            moved = {row: place for place, row in enumerate(pool[order].tolist(), start=1)}
+            ranks[number - 1] = [
+                moved.get(row, rank)
+                for row, rank in zip(heads[0].tolist(), ranks[number - 1].tolist(), strict=True)
+            ]
+        return heads, first_added, ranks
+
+    def _rows_of(self, resource_ids: Iterable[str]) -> list[int]:
+        return [self._rows[each] for each in resource_ids if each in self._rows]
+
+
+def topic_matrix(resources: Sequence[Resource], features: Features) -> sparse.csr_array:
+    """(R, T) ones where a resource has a topic."""
+    start = len(features.resources)
+    pairs = [
+        (row, features.topic_index[topic] - start)
+        for row, each in enumerate(resources)
+        for topic in each.topics
+    ]
+    rows, columns = zip(*pairs, strict=True) if pairs else ((), ())
+    shape = (len(resources), len(features.topics))
+    return sparse.csr_array((np.ones(len(pairs), dtype=np.float32), (rows, columns)), shape=shape)

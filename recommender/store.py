@@ -22,7 +22,7 @@ NEWEST = 500
 
 
 def personal_history(notices: Notices) -> Any:
-    """Select a person's grants to personalise with the events under them: rows of signal, receipt_id and HISTORY_COLUMNS."""
+    """Select a person's grants to personalise with the events under them: rows of signal, HISTORY_COLUMNS and receipt_id."""
     return events.of_person(Purpose.PERSONALISE, notices, HISTORY_COLUMNS, NEWEST)
 
 

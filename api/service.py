@@ -1,0 +1,84 @@
+"""The service put together: what every entry point (HTTP, pages, worker, command line) works with."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from api.database import Database
+from api.models import Models
+from api.settings import Settings
+from api.store import KeptAnswers
+from api.tokens import Kind, Tokens
+from consent import notices as published_notices
+from consent.erasure import PersonalStore
+from consent.notices import Notices
+from consent.pseudonyms import Pseudonyms
+from consent.receipts import Controller, Signer
+from consent.store import Ledger
+from recommender.safety import Support
+from recommender.tables import events
+
+Clock = Callable[[], int]
+"""Tells the time in microseconds since 1970, UTC."""
+
+PERSONAL_STORES: Sequence[PersonalStore] = (events, KeptAnswers(), Ledger())
+"""Everywhere personal data lies; the ledger last, since the others hang on its row of the person."""
+
+
+def wall_clock() -> int:
+    """Return the time of the machine."""
+    return time.time_ns() // 1_000
+
+
+@dataclass(frozen=True)
+class Service:
+    """Settings and everything made from them."""
+
+    settings: Settings
+    database: Database
+    models: Models
+    notices: Notices
+    pseudonyms: Pseudonyms
+    signer: Signer
+    tokens: Tokens
+    support: Support
+    clock: Clock
+
+    @classmethod
+    def create(
+        cls, settings: Settings, *, clock: Clock = wall_clock, notices: Notices | None = None
+    ) -> "Service":
+        """Make a service; nothing is connected yet."""
+        database = Database(settings.database_url)
+        return cls(
+            settings=settings,
+            database=database,
+            models=Models(database, settings.releases_url),
+            notices=notices or published_notices.published(),
+            pseudonyms=Pseudonyms(settings.secret_bytes),
+            signer=Signer(settings.secret_bytes),
+            tokens=Tokens(settings.secret_bytes),
+            support=Support(),
+            clock=clock,
+        )
+
+    def controller(self, app_name: str) -> Controller:
+        """Return who answers for an app's data."""
+        settings = self.settings
+        return Controller(
+            name=settings.controller_name or app_name,
+            contact=settings.controller_contact,
+            jurisdiction=settings.jurisdiction,
+            storage_location=settings.storage_location,
+            withdrawal_url=f"{settings.public_url}/me",
+        )
+
+    def link(self, kind: Kind, app_id: str, user_hash: bytes, subject_id: str | None, expires_at: int) -> str:
+        """Return a single-use link for one person to one page."""
+        token = self.tokens.make(kind, app_id, user_hash, subject_id, expires_at)
+        path = "erase" if kind is Kind.ERASE else "open"
+        return f"{self.settings.public_url}/{path}/{token}"
+
+    async def close(self) -> None:
+        """Let go of the database."""
+        await self.database.close()

@@ -1,0 +1,136 @@
+"""The service's own rows: keys, used links, answers kept for retries. Every function works inside its caller's transaction."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import String, bindparam, delete, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from api.tables import api_key, idempotent_answer, used_link
+from consent.tables import subject
+
+
+def key_by_id() -> Any:
+    """Select the row of a key; parameter `key_id`."""
+    columns = api_key.c
+    return select(
+        columns.app_id, columns.key_id, columns.secret_hash, columns.scopes, columns.expires_at, columns.revoked_at
+    ).where(columns.key_id == bindparam("key_id", type_=String, required=False))
+
+
+async def add_key(
+    connection: AsyncConnection,
+    *,
+    key_id: str,
+    app_id: str,
+    name: str,
+    secret_hash: bytes,
+    scopes: str,
+    now: int,
+    expires_at: int | None,
+) -> None:
+    """Keep a new key's hash."""
+    await connection.execute(
+        insert(api_key).values(
+            key_id=key_id, app_id=app_id, name=name, secret_hash=secret_hash, scopes=scopes, created_at=now, expires_at=expires_at
+        )
+    )
+
+
+async def revoke_key(connection: AsyncConnection, key_id: str, now: int) -> bool:
+    """Revoke a key at once; False when there is no such key in force."""
+    done = await connection.execute(
+        update(api_key).where(api_key.c.key_id == key_id, api_key.c.revoked_at.is_(None)).values(revoked_at=now)
+    )
+    return bool(done.rowcount)
+
+
+async def use_link(connection: AsyncConnection, nonce: bytes, expires_at: int, now: int) -> bool:
+    """Use a link up; False when it was used before. Links that are over anyway are forgotten on the way."""
+    await connection.execute(delete(used_link).where(used_link.c.expires_at <= now))
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    first = await connection.execute(
+        dialect.insert(used_link)
+        .values(nonce=nonce, expires_at=expires_at)
+        .on_conflict_do_nothing()
+        .returning(used_link.c.nonce)
+    )
+    return first.first() is not None
+
+
+async def link_was_used(connection: AsyncConnection, nonce: bytes) -> bool:
+    """Tell whether a link was used up."""
+    found = await connection.execute(select(used_link.c.nonce).where(used_link.c.nonce == nonce))
+    return found.first() is not None
+
+
+@dataclass(frozen=True)
+class Kept:
+    """An answer given before under an idempotency key."""
+
+    request_hash: bytes
+    status: int
+    body: bytes
+
+
+async def find_answer(connection: AsyncConnection, app_id: str, key_hash: bytes) -> Kept | None:
+    """Return the answer kept under a key of the app, or None."""
+    columns = idempotent_answer.c
+    row = (
+        await connection.execute(
+            select(columns.request_hash, columns.status, columns.body).where(
+                columns.app_id == app_id, columns.key_hash == key_hash
+            )
+        )
+    ).one_or_none()
+    return None if row is None else Kept(row.request_hash, row.status, row.body)
+
+
+async def keep_answer(
+    connection: AsyncConnection, app_id: str, key_hash: bytes, answer: Kept, user_hash: bytes | None, now: int
+) -> None:
+    """Keep an answer; IntegrityError when another request under the same key came first."""
+    await connection.execute(
+        insert(idempotent_answer).values(
+            app_id=app_id,
+            key_hash=key_hash,
+            request_hash=answer.request_hash,
+            status=answer.status,
+            body=answer.body,
+            created_at=now,
+            user_hash=user_hash,
+        )
+    )
+
+
+async def prune_answers(connection: AsyncConnection, app_id: str, before: int) -> int:
+    """Forget answers from before a moment; return how many."""
+    mine = idempotent_answer.c.app_id == app_id
+    gone = await connection.execute(delete(idempotent_answer).where(mine, idempotent_answer.c.created_at < before))
+    return gone.rowcount
+
+
+def _answers_of(app_id: str, subject_id: str) -> Any:
+    person = select(subject.c.user_hash).where(subject.c.app_id == app_id, subject.c.subject_id == subject_id)
+    return (idempotent_answer.c.app_id == app_id) & idempotent_answer.c.user_hash.in_(person)
+
+
+class KeptAnswers:
+    """The kept answers as a store of personal data."""
+
+    name = "kept_answers"
+
+    async def erase(self, connection: AsyncConnection, app_id: str, subject_id: str) -> int:
+        """Forget the answers that concerned a person."""
+        return (await connection.execute(delete(idempotent_answer).where(_answers_of(app_id, subject_id)))).rowcount
+
+    async def count(self, connection: AsyncConnection, app_id: str, subject_id: str) -> int:
+        """Count the answers that concern a person."""
+        held = select(func.count()).select_from(idempotent_answer).where(_answers_of(app_id, subject_id))
+        return (await connection.execute(held)).scalar_one()
+
+    async def export(self, connection: AsyncConnection, app_id: str, subject_id: str) -> list[dict[str, Any]]:
+        """Return when answers were kept; what they say is in the other stores."""
+        held = select(idempotent_answer.c.created_at).where(_answers_of(app_id, subject_id))
+        return [{"answered_at": at} for at in (await connection.execute(held)).scalars()]

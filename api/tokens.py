@@ -1,0 +1,84 @@
+"""Links and sessions: short-lived tokens that only this service can read.
+
+A token is an AES-256-GCM box over what it opens. Whoever holds it learns nothing from it: the app, the person and the
+kind are inside. It carries the row id of the person it was made for, if they had a row: once erased, that id never
+comes back, so the token died with them. Links work once (`used_link` remembers their random number until they expire).
+"""
+
+import base64
+import binascii
+import secrets
+import struct
+from dataclasses import dataclass
+from enum import IntEnum
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from consent.pseudonyms import derived_key
+
+
+class Kind(IntEnum):
+    """What a token opens."""
+
+    SETTINGS = 1
+    WHY = 2
+    ERASE = 3
+    SESSION = 4
+
+
+class BadToken(Exception):  # noqa: N818  says what is the case
+    """The token was never made here, was changed, is of another kind, or is over."""
+
+
+@dataclass(frozen=True)
+class Token:
+    """What a token says once it is opened. `expires_at` in microseconds, UTC; `subject_id` is None for who has no row."""
+
+    kind: Kind
+    app_id: str
+    user_hash: bytes
+    subject_id: str | None
+    expires_at: int
+    nonce: bytes
+
+
+_HEAD = struct.Struct(">BQ")
+_NONCE = 12
+
+
+class Tokens:
+    """Makes and opens tokens under a key of the service's secret."""
+
+    def __init__(self, secret: bytes) -> None:
+        self._box = AESGCM(derived_key(secret, "tokens"))
+
+    def make(self, kind: Kind, app_id: str, user_hash: bytes, subject_id: str | None, expires_at: int) -> str:
+        """Return a token, safe in a URL."""
+        nonce = secrets.token_bytes(_NONCE)
+        subject = bytes.fromhex(subject_id) if subject_id else bytes(16)
+        message = _HEAD.pack(kind, expires_at) + user_hash + subject + app_id.encode()
+        return base64.urlsafe_b64encode(nonce + self._box.encrypt(nonce, message, None)).decode().rstrip("=")
+
+    def open(self, token: str, kind: Kind, now: int) -> Token:
+        """Return what a token says; BadToken unless it is of this kind and still good."""
+        try:
+            raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+            message = self._box.decrypt(raw[:_NONCE], raw[_NONCE:], None)
+        except (binascii.Error, InvalidTag, ValueError):
+            raise BadToken("not a link of this service") from None
+        made_for, expires_at = _HEAD.unpack_from(message)
+        if made_for != kind:
+            raise BadToken("a link for something else")
+        if expires_at <= now:
+            raise BadToken("this link is over")
+        rest = message[_HEAD.size :]
+        subject = rest[32:48]
+        return Token(
+            kind=kind,
+            app_id=rest[48:].decode(),
+            user_hash=rest[:32],
+            subject_id=subject.hex() if any(subject) else None,
+            expires_at=expires_at,
+            nonce=raw[:_NONCE],
+        )
