@@ -43,7 +43,7 @@ def async_url(url: str) -> URL:
 def create_engine(url: URL) -> AsyncEngine:
     """Return an engine whose connections are durable, keep no deleted bytes, and hold the service's role only."""
     if url.get_backend_name() == "sqlite":
-        engine = create_async_engine(url, connect_args={"timeout": 15})
+        engine = create_async_engine(url, connect_args={"timeout": 15}, hide_parameters=True)
         event.listen(engine.sync_engine, "connect", prepare_sqlite)
         # The driver would begin transactions by itself, and too late: a reader that turns writer fails when busy.
         event.listen(engine.sync_engine, "begin", _begin_sqlite)
@@ -53,6 +53,7 @@ def create_engine(url: URL) -> AsyncEngine:
             pool_size=8,
             max_overflow=4,
             pool_pre_ping=True,
+            hide_parameters=True,
             connect_args={"server_settings": _AS_SERVICE, "timeout": 5},
         )
     return engine

@@ -84,13 +84,14 @@ def caller(row: Sequence[object] | None, secret_hash: bytes, now: int) -> Caller
         BadKey: there is no such key, the secret is another, or its time is over.
     """
     known = row is not None
-    app_id, key_id, expected, scopes, expires_at, revoked_at = row if row is not None else ("", "", bytes(32), "", None, None)
+    app_id, key_id, expected, scopes, expires_at, revoked_at = (
+        row if row is not None else ("", "", bytes(32), "", None, None)
+    )
     same = hmac.compare_digest(bytes(expected), secret_hash)  # type: ignore[call-overload]  # rows are untyped
     over = revoked_at is not None or (expires_at is not None and int(str(expires_at)) <= now)
     if not known or not same or over:
         raise BadKey
     return Caller(str(app_id), str(key_id), _scopes(str(scopes)))
-
 
 
 def _scopes(text: str) -> frozenset[Scope]:

@@ -40,6 +40,11 @@ class Models:
         """Return what an app is served with; None for an app not seen yet."""
         return self._served.get(app_id)
 
+    async def load(self, app_id: str) -> Served:
+        """Return what an app registered a moment ago is served with."""
+        await self.refresh()
+        return self._served[app_id]
+
     @property
     def faults(self) -> Mapping[str, str]:
         """Why an app is served with an older release than the promoted one, by app."""
@@ -97,5 +102,3 @@ def _same(before: ModelState, now: ModelState) -> bool:
 def release_url(base: str, app_id: str, release_id: str) -> str:
     """Return where a release lies."""
     return f"{base.rstrip('/')}/{app_id}/{release_id}"
-
-

@@ -97,7 +97,9 @@ async def _something_was_trained(connection: AsyncConnection, app_id: str) -> bo
     return any(record.status != "destroyed" for record in await store.releases(connection, app_id))
 
 
-async def export(service: Service, connection: AsyncConnection, app_id: str, user_hash: bytes) -> dict[str, Any]:
+async def export(
+    service: Service, connection: AsyncConnection, app_id: str, user_hash: bytes
+) -> dict[str, Any]:
     """Return everything held on a person (GDPR 15 and 20); the same shape for someone never seen."""
     subject_id = await ledger.find_subject(connection, app_id, user_hash)
     held: dict[str, list[dict[str, Any]]] = {store_.name: [] for store_ in PERSONAL_STORES}
@@ -168,4 +170,3 @@ def erasure_json(done: Erasure) -> dict[str, Any]:
         "release_after": {"id": done.after.release_id, "digest": done.after.digest},
         "receipt": done.receipt,
     }
-

@@ -3,11 +3,12 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
-from api.database import Database
+from api.database import Database, Prepared
 from api.models import Models
 from api.settings import Settings
-from api.store import KeptAnswers
+from api.store import KeptAnswers, key_by_id
 from api.tokens import Kind, Tokens
 from consent import notices as published_notices
 from consent.erasure import PersonalStore
@@ -43,6 +44,7 @@ class Service:
     tokens: Tokens
     support: Support
     clock: Clock
+    key_by_id: Prepared
 
     @classmethod
     def create(
@@ -58,8 +60,9 @@ class Service:
             pseudonyms=Pseudonyms(settings.secret_bytes),
             signer=Signer(settings.secret_bytes),
             tokens=Tokens(settings.secret_bytes),
-            support=Support(),
+            support=Support.load(),
             clock=clock,
+            key_by_id=database.points.prepare(key_by_id()),
         )
 
     def controller(self, app_name: str) -> Controller:
@@ -78,6 +81,10 @@ class Service:
         token = self.tokens.make(kind, app_id, user_hash, subject_id, expires_at)
         path = "erase" if kind is Kind.ERASE else "open"
         return f"{self.settings.public_url}/{path}/{token}"
+
+    def now(self) -> datetime:
+        """Return the clock's time as a datetime."""
+        return datetime.fromtimestamp(self.clock() / 1_000_000, UTC)
 
     async def close(self) -> None:
         """Let go of the database."""

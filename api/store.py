@@ -15,7 +15,12 @@ def key_by_id() -> Any:
     """Select the row of a key; parameter `key_id`."""
     columns = api_key.c
     return select(
-        columns.app_id, columns.key_id, columns.secret_hash, columns.scopes, columns.expires_at, columns.revoked_at
+        columns.app_id,
+        columns.key_id,
+        columns.secret_hash,
+        columns.scopes,
+        columns.expires_at,
+        columns.revoked_at,
     ).where(columns.key_id == bindparam("key_id", type_=String, required=False))
 
 
@@ -33,7 +38,13 @@ async def add_key(
     """Keep a new key's hash."""
     await connection.execute(
         insert(api_key).values(
-            key_id=key_id, app_id=app_id, name=name, secret_hash=secret_hash, scopes=scopes, created_at=now, expires_at=expires_at
+            key_id=key_id,
+            app_id=app_id,
+            name=name,
+            secret_hash=secret_hash,
+            scopes=scopes,
+            created_at=now,
+            expires_at=expires_at,
         )
     )
 
@@ -41,7 +52,9 @@ async def add_key(
 async def revoke_key(connection: AsyncConnection, key_id: str, now: int) -> bool:
     """Revoke a key at once; False when there is no such key in force."""
     done = await connection.execute(
-        update(api_key).where(api_key.c.key_id == key_id, api_key.c.revoked_at.is_(None)).values(revoked_at=now)
+        update(api_key)
+        .where(api_key.c.key_id == key_id, api_key.c.revoked_at.is_(None))
+        .values(revoked_at=now)
     )
     return bool(done.rowcount)
 
@@ -107,7 +120,9 @@ async def keep_answer(
 async def prune_answers(connection: AsyncConnection, app_id: str, before: int) -> int:
     """Forget answers from before a moment; return how many."""
     mine = idempotent_answer.c.app_id == app_id
-    gone = await connection.execute(delete(idempotent_answer).where(mine, idempotent_answer.c.created_at < before))
+    gone = await connection.execute(
+        delete(idempotent_answer).where(mine, idempotent_answer.c.created_at < before)
+    )
     return gone.rowcount
 
 
@@ -123,7 +138,9 @@ class KeptAnswers:
 
     async def erase(self, connection: AsyncConnection, app_id: str, subject_id: str) -> int:
         """Forget the answers that concerned a person."""
-        return (await connection.execute(delete(idempotent_answer).where(_answers_of(app_id, subject_id)))).rowcount
+        return (
+            await connection.execute(delete(idempotent_answer).where(_answers_of(app_id, subject_id)))
+        ).rowcount
 
     async def count(self, connection: AsyncConnection, app_id: str, subject_id: str) -> int:
         """Count the answers that concern a person."""

@@ -81,9 +81,7 @@ def in_force(notices: Notices, purposes: Iterable[Purpose] = tuple(Purpose)) -> 
         for (purpose, versions), signals in by_versions.items()
         if versions
     ]
-    return and_(
-        cell.state.in_(GRANTING), cell.expires_at > _NOW, or_(false(), *valid)
-    )
+    return and_(cell.state.in_(GRANTING), cell.expires_at > _NOW, or_(false(), *valid))
 
 
 async def permits(
@@ -238,7 +236,7 @@ class SignalTable:
             .order_by(events[self._newest], events.event_id)
         )
         rows = await connection.execute(held)
-        return [dict(row) for row in rows.mappings()]
+        return [{str(name): value for name, value in row.items()} for row in rows.mappings()]
 
     async def expire(
         self, connection: AsyncConnection, app_id: str, now: int, notices: Notices, stored_at: str

@@ -12,7 +12,7 @@ TimeUnit = Literal["auto", "s", "ms", "us", "ns"]
 _MICROSECONDS = {"s": (1_000_000, 1), "ms": (1_000, 1), "us": (1, 1), "ns": (1, 1_000)}
 _LATEST = 253_402_300_800_000_000
 """The year 10000 in microseconds; what lies beyond is taken for a mistake."""
-_WHOLE = r"^[+-]?\d{1,18}$"
+_WHOLE = r"^[+-]?\d{1,19}$"
 _ISO_TIME = r"^\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:Z|[+-]\d\d:?\d\d)?)?$"
 
 
@@ -94,7 +94,7 @@ def times_of(raw: pl.DataFrame, column: str, unit: TimeUnit, source: str) -> pl.
 
 
 def _from_numbers(text: pl.Series, unit: TimeUnit) -> pl.Series:
-    number = text.set(~text.str.contains(_WHOLE).fill_null(value=False), None).cast(pl.Int64)
+    number = text.set(~text.str.contains(_WHOLE).fill_null(value=False), None).cast(pl.Int64, strict=False)
     largest = int(number.abs().max())  # type: ignore[arg-type]  # at least one is a number, so the largest is an int
     auto = "s" if largest < 10**11 else "ms" if largest < 10**14 else "us" if largest < 10**17 else "ns"
     times, per = _MICROSECONDS[auto if unit == "auto" else unit]

@@ -83,10 +83,10 @@ CONTESTANTS: Mapping[ModelName, Contestant] = MappingProxyType(
         ),
         "ease": Contestant("EASE", "closed-form item-to-item model on whole histories", _ease),
         "ease_recent": Contestant(
-            "EASE, recent input", "the same, fed each person's latest items only", _ease_recent
+            "EASE on recent items", "the same, fed each person's latest items only", _ease_recent
         ),
         "lightfm_identities": Contestant(
-            "LightFM, identities", "an embedding per person (WARP, 64)", _identities
+            "LightFM with identities", "an embedding per person (WARP, 64)", _identities
         ),
         "ours": Contestant(
             "Assent", "profiles of shared events; no person in the model; not tuned here", _ours

@@ -84,8 +84,8 @@ TITLES: Mapping[str, str] = MappingProxyType({"ndcg": "NDCG", "recall": "Recall"
 MEANINGS: Mapping[str, str] = MappingProxyType(
     {
         "ndcg": "how much of what people went on to use is in their list, and how near the top; 1 is a perfect list",
-        "recall": "the share of what people went on to use that is in their list",
-        "coverage": "the share of the catalogue that anyone is shown",
+        "recall": "the share of what people went on to use that is in their list; higher is better",
+        "coverage": "the share of the catalogue that anyone is shown; higher gives more items a chance, and says nothing of accuracy",
     }
 )
 """One sentence for readers of a report."""

@@ -48,7 +48,7 @@ class Filters:
         self._everywhere = np.array([not each.regions for each in resources], dtype=np.bool_)
         self._kinds = _rows_by([each.kind] for each in resources)
         self._formats = _rows_by(each.formats for each in resources)
-        self._languages = _rows_by(({_primary(name) for name in each.languages} for each in resources))
+        self._languages = _rows_by({_primary(name) for name in each.languages} for each in resources)
         self._regions = _rows_by(each.regions for each in resources)
         self.topics: dict[str, Rows] = _rows_by(each.topics for each in resources)
         """The rows of each topic."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -96,7 +97,7 @@ def read_lines(
 
 def _in_order(history: Iterable[Any]) -> list[Any]:
     rows = list(history)
-    if all(newer[4] > older[4] for newer, older in zip(rows, rows[1:], strict=False)):
+    if all(newer[4] > older[4] for newer, older in pairwise(rows)):
         return rows
     rows.sort(
         key=lambda row: (row[0], row[1] or "", row[2] or "", -1.0 if row[3] is None else row[3], row[5] or "")

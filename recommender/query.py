@@ -66,8 +66,8 @@ class Strategy(StrEnum):
 class Line(NamedTuple):
     """What one person did with one thing under one signal: one line of an explanation.
 
-    Exactly one of `resource_id`, `topic` and `band` is set; `title` is the resource's. `receipt_id` names the
-    consent behind the newest of the events; it is None for the context of the call.
+    Exactly one of `resource_id`, `topic` and `band` is set. `receipt_id` names the consent behind the newest of
+    the events; it is None for the context of the call.
     """
 
     signal: str
@@ -75,7 +75,6 @@ class Line(NamedTuple):
     topic: str | None = None
     band: int | None = None
     receipt_id: str | None = None
-    title: str | None = None
 
 
 class Counterfactual(NamedTuple):
@@ -110,7 +109,8 @@ class Ranking:
     """The answer to a query.
 
     `signals_used` changed this list or could have (they weighed, or they hid something already seen);
-    `signals_withheld` were not granted or were left out. Both are in the catalogue's order.
+    `signals_withheld` were not granted or were left out. Both are in the catalogue's order. `titles` names
+    every resource of the catalogue by its id.
     """
 
     strategy: Strategy
@@ -118,3 +118,4 @@ class Ranking:
     lines: tuple[Line, ...]
     signals_used: tuple[str, ...]
     signals_withheld: tuple[str, ...]
+    titles: Mapping[str, str]

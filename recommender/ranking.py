@@ -61,6 +61,7 @@ class Ranker:
         self._rows = {resource.id: row for row, resource in enumerate(self.resources)}
         if len(self._rows) < len(self.resources):
             raise ValueError("two resources share an id")
+        self._titles = {resource.id: resource.title for resource in self.resources}
         self._payloads = [resource.model_dump_json().encode() for resource in self.resources]
         topics = {topic for resource in self.resources for topic in resource.topics}
         topics |= set(release.features.topics) if release else set()
@@ -102,6 +103,7 @@ class Ranker:
             lines=tuple(lists.lines),
             signals_used=used,
             signals_withheld=tuple(name for name in SIGNAL_IDS if name not in permitted),
+            titles=self._titles,
         )
 
     def similar(self, resource_id: str, query: Query, now: datetime) -> list[tuple[Resource, float]]:
@@ -123,14 +125,14 @@ class Ranker:
         ]
         context_lines = [Line(CONTEXT, topic=topic) for topic in context]
         count = 1 + len(removed)
-        personal = np.zeros(count, dtype=np.bool_)
+        personal: NDArray[np.bool_] = np.zeros(count, dtype=np.bool_)
         scorer = self._scorer
         if scorer is not None and (told.lines or context):
             own = told.weights([_NO_SIGNAL, *(SIGNAL_IDS.index(name) for name in removed)], scorer.config)
             asked = np.full((count, len(context)), scorer.context_weight / max(1, len(context)))
             weights = np.hstack((own, asked))
             columns = np.array([*told.columns, *(self._features.topic_index[topic] for topic in context)])
-            personal = (weights[:, scorer.known[columns]] > 0).any(axis=1)
+            personal = np.any(weights[:, scorer.known[columns]] > 0, axis=1)
         if scorer is None or not personal[0]:
             scores = np.tile(self._editorial.scores(context, query.region), (count, 1))
             return _Lists(Strategy.EDITORIAL, EDITORIAL_UNIT, scores, context_lines, None)

@@ -23,7 +23,6 @@ from recommender.errors import CorruptRelease
 from recommender.profile import MOOD_BANDS, Features, ProfileConfig, topic_shares
 from recommender.snapshots import SnapshotConfig
 
-
 T = TypeVar("T")
 
 
@@ -47,7 +46,7 @@ class TrainingConfig(BaseModel):
     components: int = Field(default=64, ge=1, description="Length of an embedding.")
     start_lambda: float = Field(default=500.0, gt=0, description="L2 penalty of the closed-form start.")
     start_scale: float = Field(
-        default=3.0, gt=0, description="Factor on both sides of the closed-form start."
+        default=12.0, gt=0, description="Factor on both sides of the closed-form start."
     )
     dense_limit: int = Field(
         default=20_000, ge=1, description="With more features than this, the start is a sparse factorisation."

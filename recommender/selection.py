@@ -4,6 +4,8 @@ Scores are whole numbers in float64 (see `scoring`), so equal means equal. Equal
 order of ids. Minus infinity stands for what is not in the list.
 """
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -36,7 +38,7 @@ def best(scores: Scores, count: int) -> list[Rows]:
     order = np.lexsort((-scores[which, row], which))  # stable: equal scores stay in the order of rows
     ends = np.searchsorted(which, np.arange(lists + 1)).tolist()
     row = row[order]
-    return [row[start : min(end, start + count)] for start, end in zip(ends, ends[1:], strict=False)]
+    return [row[start : min(end, start + count)] for start, end in pairwise(ends)]
 
 
 def places(scores: Scores, rows: Rows) -> NDArray[np.int64]:

@@ -33,8 +33,5 @@ class Similarity:
 
     def to_all(self, row: int) -> NDArray[np.float64]:
         """(R,) between one row and every row."""
-        if sparse.issparse(self._units):
-            own = self._units[[row]].toarray()[0]
-        else:
-            own = self._units[row]
+        own = self._units[[row]].toarray()[0] if sparse.issparse(self._units) else self._units[row]
         return np.clip(np.asarray(self._units @ own, dtype=np.float64), 0.0, 1.0)

@@ -26,7 +26,7 @@ class SnapshotConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    cuts: int = Field(default=16, ge=1, description="The most training rows of one person.")
+    cuts: int = Field(default=32, ge=1, description="The most training rows of one person.")
     positives: int = Field(default=10, ge=1, description="The most resources that one row has as its answer.")
 
 
@@ -76,6 +76,16 @@ def present_profiles(history: History, features: Features, profile_config: Profi
     """(P, len(features)) everyone's profile after their last event; an empty row for who has none."""
     people = np.arange(len(history.seeds), dtype=np.int32)
     return _profiles(history, features, profile_config, people, history.starts[1:])
+
+
+def presence(history: History, features: Features, profile_config: ProfileConfig) -> sparse.csr_array:
+    """(P, len(features)) float32 ones where a person has an event that counts through the feature."""
+    counts = event_strengths(history.signal, history.value, SIGNAL_IDS, profile_config) > 0
+    place = history.person[counts], history.column(features)[counts]
+    shape = (len(history.seeds), len(features))
+    present = sparse.coo_array((np.ones(len(place[0]), dtype=np.float32), place), shape=shape).tocsr()
+    present.data[:] = 1.0
+    return present
 
 
 def taken_up(history: History, profile_config: ProfileConfig) -> NDArray[np.bool_]:

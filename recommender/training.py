@@ -14,8 +14,7 @@ from importlib.metadata import version
 import numpy as np
 from lightfm import LightFM
 from numpy.typing import NDArray
-from scipy import linalg, sparse
-from sklearn.utils.extmath import randomized_svd
+from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from recommender.errors import NotEnoughData
@@ -29,7 +28,8 @@ from recommender.release import (
     features_digest,
     release_digest,
 )
-from recommender.snapshots import Snapshots, present_profiles, snapshots, taken_up
+from recommender.snapshots import Snapshots, presence, present_profiles, snapshots, taken_up
+from recommender.start import closed_form_start
 
 __all__ = ["HoldoutResult", "TrainingConfig", "beats_popularity", "train"]
 
@@ -72,7 +72,7 @@ def train(
             done = number / config.shards
             shards.append(
                 _train_shard(
-                    cut, features, resource_topics, config,
+                    part, cut, features, resource_topics, config,
                     lambda step, part, done=done: progress(step, done + part / config.shards),
                 )
             )  # fmt: skip
@@ -96,6 +96,7 @@ def train(
 
 
 def _train_shard(
+    part: History,
     rows: Snapshots,
     features: Features,
     resource_topics: sparse.csr_array,
@@ -118,7 +119,7 @@ def _train_shard(
         dtype=np.float32,
     )
     progress("closed-form start", 0.0)
-    start = _start(profiles, rows.positives, descriptions, config)
+    start = closed_form_start(presence(part, features, config.profile), descriptions, config)
     model = LightFM(
         no_components=config.components,
         loss="warp",
@@ -155,46 +156,6 @@ def feature_map(features: Features, resource_topics: sparse.csr_array, share: fl
         if topics
         else sparse.csr_array(sparse.eye_array(len(features)))
     )
-
-
-def _start(
-    profiles: sparse.csr_array,
-    positives: sparse.csr_array,
-    descriptions: sparse.csr_array,
-    config: TrainingConfig,
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Embeddings (F, d) and (R + T, d) whose products are close to a ridge regression's coefficients."""
-    together = profiles.T @ positives
-    if profiles.shape[1] > config.dense_limit:
-        size = np.sqrt(np.asarray(profiles.multiply(profiles).sum(axis=0)) + config.start_lambda)
-        coefficients = sparse.csr_array(sparse.diags_array(1.0 / size**2) @ together)
-    else:
-        gram = (profiles.T @ profiles).toarray().astype(np.float64)
-        gram[np.diag_indices_from(gram)] += config.start_lambda
-        coefficients = linalg.cho_solve(linalg.cho_factor(gram), together.toarray().astype(np.float64))
-    components = min(config.components, *coefficients.shape)
-    left, size, right = randomized_svd(coefficients, components, n_iter=4, random_state=config.seed)
-    root = np.sqrt(size) * config.start_scale
-    feature_side, resource_side = left * root, right.T * root
-    return _padded(feature_side, config.components), _padded(
-        _described(resource_side, descriptions), config.components
-    )
-
-
-def _described(resources: NDArray[np.float64], descriptions: sparse.csr_array) -> NDArray[np.float64]:
-    """(R + T, d) embeddings of identities and topics that add up to given embeddings (R, d) of resources.
-
-    Topics get what their resources have in common (a ridge regression), identities the rest.
-    """
-    topics = descriptions[:, len(resources) :]
-    gram = (topics.T @ topics).toarray() + 10.0 * np.eye(topics.shape[1])
-    common = np.linalg.solve(gram, topics.T @ resources)
-    return np.concatenate([resources - topics @ common, common])
-
-
-def _padded(embeddings: NDArray[np.float64], components: int) -> NDArray[np.float32]:
-    missing = components - embeddings.shape[1]
-    return np.ascontiguousarray(np.pad(embeddings, ((0, 0), (0, missing))), dtype=np.float32)
 
 
 def _update_with_rows(sha: "hashlib._Hash", rows: Snapshots) -> None:

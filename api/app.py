@@ -1,0 +1,79 @@
+"""The web application: routes, errors, documentation, and what runs beside them."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from fastapi.telemetry import TelemetryConfig
+from pydantic.json_schema import models_json_schema
+
+from api import pages, problems, telemetry
+from api.problems import ProblemDetails
+from api.recommending import Recommending
+from api.routes import consents, events, health, recommendations, releases, resources, users
+from api.schemas import INCOMING, OUTGOING
+from api.service import Service
+
+log = logging.getLogger(__name__)
+
+DESCRIPTION = """Recommends coping resources from only those signals that each person chose to share,
+says exactly why, and forgets at a click. Times are UTC (RFC 3339); errors are problem+json (RFC 9457)."""
+
+
+def create_app(service: Service, *, reporting: TelemetryConfig | None = None) -> FastAPI:
+    """Make the application around a service; nothing is connected until it starts.
+
+    `reporting` stands in for what the settings say of telemetry.
+    """
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        with contextlib.suppress(*problems.UNAVAILABLE):
+            await service.models.refresh()
+        watching = asyncio.create_task(service.models.watch(service.settings.poll_s))
+        yield
+        watching.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await watching
+        await service.close()
+
+    app = FastAPI(
+        title="Assent",
+        version="1",
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        redirect_slashes=False,
+        max_body_size=service.settings.max_body_bytes,
+        telemetry=telemetry.configured(service) if reporting is None else reporting,
+    )
+    app.state.service = service
+    app.state.recommending = Recommending(service)
+    problems.install(app)
+    for module in (health, recommendations, events, consents, users, resources, releases):
+        app.include_router(module.router)
+    app.include_router(pages.router)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way to extend it
+    return app
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """Return the OpenAPI document, with the models of bodies that the routes read themselves."""
+    if app.openapi_schema is None:
+        document = get_openapi(
+            title=app.title, version=app.version, description=app.description, routes=app.routes
+        )
+        models = [(model, "validation") for model in (*INCOMING, *OUTGOING, ProblemDetails)]
+        _, extra = models_json_schema(models, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]  # a literal in a list
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        schemas |= extra.get("$defs", {})
+        document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+        for path, operations in document["paths"].items():
+            if path.startswith("/v1/") and path not in {"/v1/signals", "/v1/notices/{locale}"}:
+                for operation in operations.values():
+                    operation["security"] = [{"key": []}]
+        app.openapi_schema = document
+    return app.openapi_schema

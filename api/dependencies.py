@@ -1,0 +1,70 @@
+"""What routes ask for: the service, who calls, a body that was checked, the user in the path."""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, TypeVar
+
+from fastapi import Depends, Path, Request
+from pydantic import BaseModel, ValidationError
+
+from api import keys
+from api.keys import BadKey, Caller, Scope
+from api.problems import Problem, of_validation
+from api.service import Service
+
+Model = TypeVar("Model", bound=BaseModel)
+
+USER_ID = r"^[A-Za-z0-9._~:@+=|,!$*-]{1,128}$"
+"""A user id fits in a path as it is; it is the app's own and opaque, never an e-mail address or a name."""
+ID_RULE = "1 to 128 of the characters A-Z a-z 0-9 . _ ~ : @ + = | , ! $ * -"
+
+
+def get_service(request: Request) -> Service:
+    """Return the service that the app was made with."""
+    service: Service = request.app.state.service
+    return service
+
+
+ServiceDep = Annotated[Service, Depends(get_service)]
+
+
+def requires(scope: Scope) -> Callable[[Request], Awaitable[Caller]]:
+    """Return a dependency that finds out who calls, and that their key has a scope."""
+
+    async def authenticated(request: Request) -> Caller:
+        service = get_service(request)
+        header = request.headers.get("authorization", "")
+        if header[:7].lower() != "bearer ":
+            raise BadKey
+        key_id, secret_hash = keys.parse(header[7:].strip())
+        rows = await service.database.points.rows(service.key_by_id, {"key_id": key_id, "app_id": ""}, "")
+        caller = keys.caller(rows[0] if rows else None, secret_hash, service.clock())
+        if not caller.may(scope):
+            raise Problem(403, "forbidden", f"this key lacks the scope {scope.value}")
+        return caller
+
+    return authenticated
+
+
+def json_body(model: type[Model]) -> Callable[[Request], Awaitable[Model]]:
+    """Return a dependency that reads a body of limited size and checks it against a model, strictly."""
+
+    async def checked(request: Request) -> Model:
+        raw = await request.body()
+        try:
+            return model.model_validate_json(raw)
+        except ValidationError as wrong:
+            raise of_validation(wrong.errors(include_input=False, include_url=False)) from None
+
+    return checked
+
+
+def accepts(model: type[BaseModel]) -> dict[str, Any]:
+    """Declare the body of a route for its OpenAPI."""
+    schema = {"$ref": f"#/components/schemas/{model.__name__}"}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+UserId = Annotated[
+    str,
+    Path(pattern=USER_ID, description=f"The app's own opaque id of a user: {ID_RULE}", examples=["u-4711"]),
+]

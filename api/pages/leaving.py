@@ -1,0 +1,152 @@
+"""Deleting everything: from the consent page, or by a link that needs neither a session nor a key."""
+
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+from fastapi import APIRouter, Request, Response
+
+from api import people, store
+from api.pages import sessions
+from api.pages.serving import PageRoute, Refusal, page, service_of
+from api.pages.sessions import FormDep, VisitorDep, read_form, still_meant
+from api.problems import Problem, declared, invalid
+from api.schemas import ErasureOut
+from api.service import Service
+from api.tokens import BadToken, Kind, Token
+from consent.erasure import Erasure
+from consent.store import app_name
+
+leaving = APIRouter(route_class=PageRoute, include_in_schema=False)
+one_click = APIRouter(route_class=PageRoute, tags=["deletion"])
+
+FIELD, VALUE = "erase", "One-Click"
+
+
+@leaving.get("/me/delete")
+async def ask(request: Request, who: VisitorDep) -> Response:
+    """Say what goes, what cannot be undone, and how long it takes; a GET deletes nothing."""
+    return page(
+        request,
+        "delete.html",
+        who=who,
+        action="/me/delete",
+        hours=service_of(request).settings.erasure_deadline_h,
+    )
+
+
+@leaving.post("/me/delete")
+async def delete(request: Request, who: VisitorDep, form: FormDep) -> Response:  # noqa: ARG001  the form's check is what is wanted
+    """Delete the person, end their session, and show the receipt."""
+    service = service_of(request)
+    async with service.database.write(who.app_id) as connection:
+        done = await people.erase(service, connection, who.app_id, who.user_hash)
+    await service.database.scrub()
+    response = _deleted(request, done, who.app_name)
+    sessions.end(service, response)
+    return response
+
+
+@leaving.get("/erase/{token}")
+async def ask_by_link(request: Request, token: str) -> Response:
+    """Show the button, and nothing else: mail scanners follow links too."""
+    service = service_of(request)
+    opened = _open(service, token)
+    async with service.database.read(opened.app_id) as connection:
+        dead = await store.link_was_used(connection, opened.nonce) or not await still_meant(
+            connection, opened
+        )
+        name = await app_name(connection, opened.app_id)
+    if dead:
+        raise Refusal(410, "link_over")
+    return page(
+        request,
+        "delete.html",
+        who=None,
+        app_name=name or opened.app_id,
+        action=None,
+        field=FIELD,
+        value=VALUE,
+        hours=service.settings.erasure_deadline_h,
+    )
+
+
+_FORM = {"type": "object", "required": [FIELD], "properties": {FIELD: {"type": "string", "const": VALUE}}}
+
+
+@one_click.post(
+    "/erase/{token}",
+    summary="Delete a person by their link",
+    responses={
+        200: {"model": ErasureOut, "description": "The erasure"},
+        **declared(404, 410, 413, 415, 422, 503),
+    },
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {media_type: {"schema": _FORM} for media_type in sessions.FORM_TYPES},
+        }
+    },
+)
+async def delete_by_link(request: Request, token: str) -> Response:
+    """Delete everything about the person whose link this is, once.
+
+    In the manner of RFC 8058: a POST with the form field `erase=One-Click` needs no cookie and no key.
+    Browsers that ask for HTML get a page, everyone else JSON.
+    """
+    html = _wants_html(request)
+    try:
+        service = service_of(request)
+        opened = _open(service, token)
+        form = await read_form(request)
+        if form.multi_items() != [(FIELD, VALUE)]:
+            raise invalid(FIELD, f"must be {VALUE}, and the only field")  # noqa: TRY301  both ways out are below
+        done, name = await _erase_once(service, opened)
+    except Refusal as refused:
+        if html:
+            raise
+        raise _PROBLEMS[refused.name] from None
+    if html:
+        return _deleted(request, done, name)
+    return Response(orjson.dumps(people.erasure_json(done)), media_type="application/json")
+
+
+_PROBLEMS = {
+    "link_unknown": Problem(404, "not_found", "this link does not work (any more)"),
+    "link_over": Problem(410, "link_over", "this link was used already, or is over"),
+    "not_understood": Problem(415, "invalid_request", "the body must be a form"),
+}
+
+
+def _open(service: Service, token: str) -> Token:
+    try:
+        return service.tokens.open(token, Kind.ERASE, service.clock())
+    except BadToken:
+        raise Refusal(404, "link_unknown") from None
+
+
+async def _erase_once(service: Service, opened: Token) -> tuple[Erasure, str]:
+    async with service.database.write(opened.app_id) as connection:
+        first = await store.use_link(connection, opened.nonce, opened.expires_at, service.clock())
+        if not first or not await still_meant(connection, opened):
+            raise Refusal(410, "link_over")
+        done = await people.erase(service, connection, opened.app_id, opened.user_hash)
+        name = await app_name(connection, opened.app_id)
+    await service.database.scrub()
+    return done, name or opened.app_id
+
+
+def _wants_html(request: Request) -> bool:
+    """Tell whether a browser asks. Programs that take anything get JSON."""
+    accepted = request.headers.get("accept", "")
+    html, json = accepted.find("text/html"), accepted.find("application/json")
+    return html >= 0 and (json < 0 or html < json)
+
+
+def _deleted(request: Request, done: Erasure, name: str) -> Any:
+    document = people.erasure_json(done)
+    # The session is gone and nothing is kept to ask for later, so the page carries the file itself.
+    file = "data:application/json;charset=utf-8," + quote(
+        orjson.dumps(document, option=orjson.OPT_INDENT_2).decode()
+    )
+    return page(request, "deleted.html", done=done, app_name=name, file=file)

@@ -1,0 +1,13 @@
+"""All pages in one router: `create_app` includes `pages` and puts the service on `app.state.service`."""
+
+from fastapi import APIRouter
+
+from api.pages.consents import consents
+from api.pages.leaving import leaving, one_click
+from api.pages.opening import opening
+from api.pages.records import records
+from api.pages.why import why
+
+pages = APIRouter()
+for _part in (opening, consents, records, why, leaving, one_click):
+    pages.include_router(_part)

@@ -1,0 +1,150 @@
+"""Who is looking at a page: a short session in a cookie, made by opening a link, and forms that only they can send."""
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from fastapi import Depends, Request, Response
+from sqlalchemy.ext.asyncio import AsyncConnection
+from starlette.datastructures import FormData
+from starlette.types import Message
+
+from api.dependencies import limited_body
+from api.pages.serving import Refusal, base_path, service_of
+from api.service import Service
+from api.tokens import BadToken, Kind, Token
+from consent.pseudonyms import derived_key
+from consent.store import app_name, find_subject
+
+FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
+_MOST_FIELDS = 200
+
+
+@dataclass(frozen=True)
+class Visitor:
+    """The person behind a session. `csrf` goes into every form of theirs."""
+
+    app_id: str
+    app_name: str
+    user_hash: bytes
+    subject_id: str | None
+    csrf: str
+
+
+def cookie_name(service: Service) -> str:
+    """Return the name of the session's cookie: one that only this very host can have set, where that can be said."""
+    secure = service.settings.public_url.startswith("https://")
+    return "__Host-assent_session" if secure and not base_path(service) else "assent_session"
+
+
+def begin(
+    service: Service, response: Response, app_id: str, user_hash: bytes, subject_id: str | None
+) -> None:
+    """Give the browser a session."""
+    ttl_s = service.settings.session_ttl_s
+    expires_at = service.clock() + ttl_s * 1_000_000
+    response.set_cookie(
+        cookie_name(service),
+        service.tokens.make(Kind.SESSION, app_id, user_hash, subject_id, expires_at),
+        max_age=ttl_s,
+        path=base_path(service) or "/",
+        secure=service.settings.public_url.startswith("https://"),
+        httponly=True,
+        samesite="lax",
+    )
+
+
+def end(service: Service, response: Response) -> None:
+    """Take the session back."""
+    response.delete_cookie(
+        cookie_name(service),
+        path=base_path(service) or "/",
+        secure=service.settings.public_url.startswith("https://"),
+        httponly=True,
+        samesite="lax",
+    )
+
+
+def session_of(service: Service, request: Request) -> Token | None:
+    """Return the session that a browser holds, or None; whether the person is still there is asked elsewhere."""
+    try:
+        return service.tokens.open(
+            request.cookies.get(cookie_name(service), ""), Kind.SESSION, service.clock()
+        )
+    except BadToken:
+        return None
+
+
+async def still_meant(connection: AsyncConnection, token: Token) -> bool:
+    """Tell whether the person whom a token was made for is still there; one made for nobody's row stays good."""
+    if token.subject_id is None:
+        return True
+    return await find_subject(connection, token.app_id, token.user_hash) == token.subject_id
+
+
+async def visitor(request: Request) -> Visitor:
+    """Return who is looking; a refusal when there is no session, or none any more."""
+    service = service_of(request)
+    session = session_of(service, request)
+    if session is None:
+        raise Refusal(403, "no_session")
+    async with service.database.read(session.app_id) as connection:
+        if not await still_meant(connection, session):
+            raise Refusal(403, "no_session")
+        name = await app_name(connection, session.app_id)
+    return Visitor(
+        session.app_id, name or session.app_id, session.user_hash, session.subject_id, _csrf(service, session)
+    )
+
+
+VisitorDep = Annotated[Visitor, Depends(visitor)]
+
+
+def _csrf(service: Service, session: Token) -> str:
+    key = derived_key(service.settings.secret_bytes, "forms")
+    return hmac.digest(key, session.nonce, hashlib.sha256).hex()
+
+
+def refuse_foreign(service: Service, request: Request) -> None:
+    """Refuse what another site made the browser send.
+
+    Pages send no referrer, so that browsers write `Origin: null` even for their own forms; `Sec-Fetch-Site` tells
+    those from forms of others. Browsers without it are held by the form's own token alone.
+    """
+    site = request.headers.get("sec-fetch-site")
+    if site is not None and site not in {"same-origin", "none"}:
+        raise Refusal(403, "foreign")
+    origin = request.headers.get("origin")
+    if origin is not None and origin != "null" and origin not in _own_origins(service, request):
+        raise Refusal(403, "foreign")
+
+
+def _own_origins(service: Service, request: Request) -> set[str]:
+    public = urlsplit(service.settings.public_url)
+    return {f"{public.scheme}://{public.netloc}", f"{request.url.scheme}://{request.url.netloc}"}
+
+
+async def read_form(request: Request) -> FormData:
+    """Read a form of limited size; a refusal when the body is not one."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() not in FORM_TYPES:
+        raise Refusal(415, "not_understood")
+    raw = await limited_body(request)
+
+    async def again() -> Message:  # noqa: RUF029  what ASGI awaits
+        return {"type": "http.request", "body": raw, "more_body": False}
+
+    return await Request(request.scope, again).form(max_fields=_MOST_FIELDS, max_files=0)
+
+
+async def own_form(request: Request, who: VisitorDep) -> FormData:
+    """Return a form that this person's own page sent; a refusal for any other."""
+    refuse_foreign(service_of(request), request)
+    form = await read_form(request)
+    if not hmac.compare_digest(str(form.get("csrf", "")).encode(), who.csrf.encode()):
+        raise Refusal(403, "foreign")
+    return form
+
+
+FormDep = Annotated[FormData, Depends(own_form)]

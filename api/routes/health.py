@@ -1,0 +1,42 @@
+"""`/healthz`, `/readyz` and the public keys."""
+
+import orjson
+from fastapi import APIRouter, Response
+
+from api.dependencies import ServiceDep
+from api.problems import NO_STORE
+from api.schema import SchemaOutdated, require_current
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/healthz", summary="Alive")
+async def alive() -> dict[str, str]:
+    """Say that the process answers."""
+    return {"status": "alive"}
+
+
+@router.get("/readyz", summary="Ready to serve", responses={503: {"description": "Not ready; says why"}})
+async def ready(service: ServiceDep) -> Response:
+    """Say whether the service can do its work, and why not."""
+    reasons: list[str] = []
+    try:
+        async with service.database.read("") as connection:
+            await require_current(connection)
+    except SchemaOutdated as outdated:
+        reasons.append(str(outdated))
+    except Exception as error:  # noqa: BLE001  whatever it is, the service is not ready, and says so
+        reasons.append(f"the database cannot be reached ({type(error).__name__})")
+    if not service.models.ready:
+        reasons.append("the catalogue and the models were not read yet")
+    degraded = sorted(set(service.models.faults.values()))
+    document = {"status": "not ready" if reasons else "ready", "reasons": reasons, "degraded": degraded}
+    return Response(
+        orjson.dumps(document), 503 if reasons else 200, media_type="application/json", headers=NO_STORE
+    )
+
+
+@router.get("/.well-known/jwks.json", summary="Keys that verify receipts")
+async def public_keys(service: ServiceDep) -> Response:
+    """The JWK set (RFC 7517) for the receipts' signatures."""
+    return Response(orjson.dumps(service.signer.public_keys), media_type="application/jwk-set+json")

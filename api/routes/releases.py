@@ -1,0 +1,87 @@
+"""`/v1/releases`: trained models, training, promoting and rolling back."""
+
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Depends, Path, Request, Response
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from api.dependencies import ServiceDep, requires
+from api.idempotency import json_response, once
+from api.keys import Caller, Scope
+from api.problems import Problem, declared, not_found
+from api.schemas import ReleaseOut, ReleasesOut, TrainingOut
+from consent.receipts import rfc3339
+from recommender import store
+from recommender.store import ReleaseRecord
+
+router = APIRouter(prefix="/v1", tags=["releases"])
+TrainCaller = Annotated[Caller, Depends(requires(Scope.TRAIN))]
+
+SERVABLE = ("candidate", "promoted", "retired")
+
+
+def _shown(record: ReleaseRecord) -> dict[str, Any]:
+    return {
+        "release_id": record.release_id,
+        "status": record.status,
+        "digest": record.digest,
+        "metrics": dict(record.metrics),
+        "created_at": rfc3339(record.created_at),
+        "promoted_at": None if record.promoted_at is None else rfc3339(record.promoted_at),
+    }
+
+
+@router.get(
+    "/releases",
+    summary="Trained models",
+    responses={200: {"model": ReleasesOut}, **declared(401, 403, 503)},
+)
+async def list_releases(service: ServiceDep, caller: TrainCaller) -> Response:
+    """Every release of the app, newest first."""
+    async with service.database.read(caller.app_id) as connection:
+        found = await store.releases(connection, caller.app_id)
+    return json_response(200, orjson.dumps({"releases": [_shown(record) for record in found]}))
+
+
+@router.post(
+    "/releases",
+    status_code=202,
+    summary="Train",
+    responses={202: {"model": TrainingOut}, **declared(401, 403, 409, 422, 503)},
+)
+async def train(http: Request, service: ServiceDep, caller: TrainCaller) -> Response:
+    """Ask for a training; a worker does it. One that still waits serves for all who ask."""
+
+    async def work(connection: AsyncConnection) -> tuple[int, dict[str, Any]]:
+        training_id = await store.ask_training(connection, caller.app_id, "asked", service.clock())
+        return 202, {"training_id": training_id, "status": "waiting"}
+
+    return await once(service, http, caller, work)
+
+
+@router.post(
+    "/releases/{release_id}:promote",
+    summary="Promote a release, or roll back to it",
+    responses={200: {"model": ReleaseOut}, **declared(401, 403, 404, 409, 422, 503)},
+)
+async def promote(
+    http: Request,
+    service: ServiceDep,
+    caller: TrainCaller,
+    release_id: Annotated[str, Path(pattern=r"^[A-Za-z0-9-]{1,64}$", examples=["20261122-6b86b273"])],
+) -> Response:
+    """Serve a release from now on. One that has learned from somebody who left since is refused (409)."""
+
+    async def work(connection: AsyncConnection) -> tuple[int, dict[str, Any]]:
+        record = await store.find_release(connection, caller.app_id, release_id)
+        if record is None:
+            raise not_found()
+        if record.status not in SERVABLE:
+            raise Problem(409, "conflict", f"this release is {record.status}")
+        if not await store.promote(connection, caller.app_id, record, service.clock()):
+            raise Problem(409, "conflict", "this release has learned from somebody who left since")
+        promoted = await store.find_release(connection, caller.app_id, release_id)
+        return 200, _shown(promoted or record)
+
+    return await once(service, http, caller, work)

@@ -1,0 +1,485 @@
+"""The JSON that comes in and goes out (the contract of version 1). Incoming models are strict and closed."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+
+from api.dependencies import ID_RULE, USER_ID
+from consent.purposes import Purpose
+from consent.signals import SIGNALS
+from recommender.catalog import Format, Kind, Resource, Topic
+
+UserIdText = Annotated[str, StringConstraints(pattern=USER_ID)]
+SignalId = Annotated[str, StringConstraints(pattern="^(" + "|".join(SIGNALS) + ")$")]
+EventId = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,128}$")]
+ResourceIdText = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._:-]{0,127}$")]
+Locale = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,3}$")]
+RegionCode = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
+Few = Field(max_length=100)
+
+
+class Incoming(BaseModel):
+    """Base of what comes in: nothing is converted, nothing unknown is let through, nothing sent is repeated in errors."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", hide_input_in_errors=True, frozen=True)
+
+
+class Filter(Incoming):
+    """What the list is limited to; an empty field limits nothing."""
+
+    topics: Annotated[list[Topic], Few] = Field(
+        default=[], description="Only resources with one of these topics", examples=[["sleep"]]
+    )
+    kinds: Annotated[list[Kind], Few] = Field(
+        default=[], description="Only these kinds", examples=[["exercise"]]
+    )
+    languages: Annotated[list[Locale], Few] = Field(
+        default=[], description="Only in one of these languages", examples=[["en"]]
+    )
+    formats: Annotated[list[Format], Few] = Field(
+        default=[], description="Only in one of these formats", examples=[["text"]]
+    )
+    max_minutes: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
+        default=None, description="Only what takes no longer", examples=[15]
+    )
+    exclude: Annotated[list[ResourceIdText], Field(max_length=1000)] = Field(
+        default=[], description="Never these resources", examples=[["box-breathing"]]
+    )
+
+
+class Context(Incoming):
+    """What is known of this very moment. It serves this call and is never stored."""
+
+    topics: Annotated[list[Topic], Field(max_length=20)] = Field(
+        default=[], description="What the person is looking at now", examples=[["sleep"]]
+    )
+    locale: Locale | None = Field(
+        default=None,
+        description="Language of the texts, and of resources unless filtered",
+        examples=["en-GB"],
+    )
+    region: RegionCode | None = Field(
+        default=None, description="Country, for helplines and local resources", examples=["GB"]
+    )
+
+
+class RecommendationRequest(Incoming):
+    """A question for recommendations."""
+
+    user_id: UserIdText = Field(description=f"The app's own opaque id: {ID_RULE}", examples=["u-4711"])
+    limit: Annotated[int, Field(ge=1, le=100)] = Field(
+        default=10, description="How many at most", examples=[10]
+    )
+    filter: Filter = Field(default=Filter(), description="What the list is limited to")
+    context: Context = Field(default=Context(), description="What is known of this moment")
+    explain: Literal["none", "short", "full"] = Field(
+        default="short", description="How much is explained", examples=["full"]
+    )
+    exclude_seen: bool = Field(
+        default=True, description="Leave out what the person is known to have used", examples=[True]
+    )
+    diversity: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.0, description="How much variety counts against score", examples=[0.3]
+    )
+
+
+class WhatIfRequest(RecommendationRequest):
+    """The same question, as though some signals were off."""
+
+    without: Annotated[list[SignalId], Field(max_length=len(SIGNALS))] = Field(
+        default=[], description="Signals to leave out", examples=[["saves"]]
+    )
+
+
+class EventIn(Incoming):
+    """One thing a person did."""
+
+    event_id: EventId = Field(
+        description="The app's id of the event; sending it again changes nothing", examples=["e-1"]
+    )
+    user_id: UserIdText = Field(description=f"Who did it: {ID_RULE}", examples=["u-4711"])
+    signal: SignalId = Field(description="Which signal it is of", examples=["views"])
+    resource_id: ResourceIdText | None = Field(
+        default=None, description="The resource it is about", examples=["box-breathing"]
+    )
+    topic: Topic | None = Field(default=None, description="The topic it is about", examples=["sleep"])
+    value: float | None = Field(
+        default=None, allow_inf_nan=False, description="Its value, where the signal has one", examples=[5]
+    )
+    occurred_at: AwareDatetime = Field(
+        description="When it happened (RFC 3339)", examples=["2026-11-22T08:30:00Z"]
+    )
+
+
+class EventBatch(Incoming):
+    """Up to 1,000 events."""
+
+    events: Annotated[list[EventIn], Field(min_length=1, max_length=1000)] = Field(description="The events")
+
+
+class EventResult(BaseModel):
+    """What became of one event."""
+
+    event_id: str = Field(description="The app's id", examples=["e-1"])
+    status: Literal["accepted", "duplicate", "refused", "invalid"] = Field(
+        description="What became of it", examples=["refused"]
+    )
+    code: str | None = Field(default=None, description="Why, when it was not stored", examples=["no_consent"])
+
+
+class EventResults(BaseModel):
+    """What became of a batch."""
+
+    results: list[EventResult] = Field(description="In the order of the batch")
+    accepted: int = Field(description="How many were stored", examples=[1])
+    duplicate: int = Field(description="How many were there already", examples=[0])
+    refused: int = Field(description="How many had no consent: nothing of them is kept", examples=[0])
+    invalid: int = Field(description="How many were wrong", examples=[0])
+
+
+class ActorIn(Incoming):
+    """Who chose."""
+
+    type: Literal["self", "guardian"] = Field(
+        description="The person, or a guardian for them", examples=["self"]
+    )
+    id: UserIdText | None = Field(
+        default=None, description="The app's id of the guardian; kept as a keyed hash", examples=["g-12"]
+    )
+
+
+class ChangeIn(Incoming):
+    """One choice."""
+
+    signal: SignalId = Field(description="Which signal", examples=["views"])
+    purpose: Purpose = Field(description="For what", examples=["personalise"])
+    state: Literal["given", "refused", "withdrawn"] = Field(description="What was chosen", examples=["given"])
+
+
+class ConsentRequest(Incoming):
+    """A person's choices, all or nothing."""
+
+    changes: Annotated[list[ChangeIn], Field(min_length=1, max_length=100)] = Field(description="The choices")
+    notice_version: Annotated[str, StringConstraints(pattern=r"^[!-~]{1,32}$")] = Field(
+        description="Version of the notice they were shown", examples=["2026-11-22"]
+    )
+    locale: Locale = Field(description="In which locale", examples=["en"])
+    method: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._:/-]{0,63}$")] = Field(
+        description="How they chose", examples=["settings_page"]
+    )
+    actor: ActorIn = Field(default=ActorIn(type="self"), description="Who chose")
+
+
+class CellOut(BaseModel):
+    """One signal for one purpose."""
+
+    signal: str = Field(description="The signal", examples=["views"])
+    purpose: str = Field(description="The purpose", examples=["personalise"])
+    state: Literal["unknown", "given", "renewed", "refused", "withdrawn", "expired", "invalidated"] = Field(
+        description="`given` and `renewed` allow the use; `unknown` was never chosen", examples=["given"]
+    )
+    since: str | None = Field(description="On or off since when", examples=["2026-11-22T08:30:00.000Z"])
+    expires_at: str | None = Field(
+        description="When a grant ends by itself", examples=["2027-11-22T08:30:00.000Z"]
+    )
+    notice_version: str | None = Field(description="The notice it was chosen on", examples=["2026-11-22"])
+    receipt_id: str | None = Field(
+        description="The receipt of the choice", examples=["9f86d081884c7d659a2feaa0c55ad015"]
+    )
+
+
+class ConsentsOut(BaseModel):
+    """Every cell of a person."""
+
+    consents: list[CellOut] = Field(description="All signals for all purposes")
+
+
+class ConsentChanged(ConsentsOut):
+    """Every cell after a change, and its receipt."""
+
+    receipt: dict[str, Any] = Field(description="The receipt (fields of ISO/IEC TS 27560)")
+
+
+class ConsentEventOut(BaseModel):
+    """One line of the ledger."""
+
+    seq: int = Field(description="Its place in the app's ledger", examples=[17])
+    signal: str = Field(description="The signal", examples=["views"])
+    purpose: str = Field(description="The purpose", examples=["personalise"])
+    state: str = Field(description="What was recorded", examples=["given"])
+    at: str = Field(description="When", examples=["2026-11-22T08:30:00.000Z"])
+    expires_at: str | None = Field(
+        description="When the grant ends by itself", examples=["2027-11-22T08:30:00.000Z"]
+    )
+    notice_version: str = Field(description="The notice that was shown", examples=["2026-11-22"])
+    notice_sha256: str = Field(
+        description="Digest of its exact text",
+        examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"],
+    )
+    locale: str = Field(description="In which locale", examples=["en"])
+    method: str = Field(description="How it was chosen", examples=["settings_page"])
+    actor: dict[str, str] = Field(description="Who chose", examples=[{"type": "self"}])
+    receipt_id: str = Field(description="The receipt", examples=["9f86d081884c7d659a2feaa0c55ad015"])
+
+
+class HistoryOut(BaseModel):
+    """A page of the ledger of one person."""
+
+    events: list[ConsentEventOut] = Field(description="In order")
+    next_cursor: str | None = Field(
+        description="Where the next page begins; null on the last", examples=["17"]
+    )
+
+
+class Contribution(BaseModel):
+    """What one thing the person did adds to a score."""
+
+    model_config = ConfigDict(extra="allow")
+
+    signal: str = Field(
+        description="The signal; `context` for topics of this call, `other` for the rest of a short explanation",
+        examples=["views"],
+    )
+    resource_id: str | None = Field(
+        default=None, description="The resource behind it", examples=["box-breathing"]
+    )
+    topic: str | None = Field(default=None, description="The topic behind it", examples=["sleep"])
+    value: float = Field(description="What it adds", examples=[0.42])
+    receipt_id: str | None = Field(
+        description="The consent that allows it", examples=["9f86d081884c7d659a2feaa0c55ad015"]
+    )
+
+
+class Adjustment(BaseModel):
+    """What a named rule adds to a score."""
+
+    name: str = Field(description="The rule", examples=["diversity"])
+    value: float = Field(description="What it adds", examples=[-0.1])
+
+
+class CounterfactualOut(BaseModel):
+    """Where the item would be without one signal."""
+
+    model_config = ConfigDict(extra="allow")
+
+    without: str = Field(description="The signal", examples=["saves"])
+    rank: int | None = Field(
+        description="The item's place then; null when it would not be there", examples=[7]
+    )
+
+
+class ExplanationOut(BaseModel):
+    """Why an item is there: `base` + contributions + adjustments = `score`."""
+
+    text: str = Field(description="In words", examples=["Because you finished Box breathing."])
+    contributions: list[Contribution] = Field(description="What the person did, and what it adds")
+    base: float = Field(description="What the item has from the start", examples=[0.1])
+    adjustments: list[Adjustment] = Field(description="Rules that took part")
+    counterfactuals: list[CounterfactualOut] = Field(description="One per signal used (explain=full)")
+
+
+class Item(BaseModel):
+    """One recommendation."""
+
+    rank: int = Field(description="Its place", examples=[1])
+    resource: Resource = Field(description="What is recommended")
+    score: float = Field(description="What it was ranked by", examples=[1.2])
+    explanation: ExplanationOut | None = Field(description="Why; null with explain=none")
+
+
+class Controls(BaseModel):
+    """Single-use links for the person."""
+
+    settings_url: str = Field(
+        description="Opens their consent page", examples=["https://assent.example/open/..."]
+    )
+    why_url: str = Field(
+        description="Opens the reasons in full", examples=["https://assent.example/open/..."]
+    )
+    erase_url: str = Field(
+        description="A POST with erase=One-Click deletes everything; a GET only shows the button",
+        examples=["https://assent.example/erase/..."],
+    )
+
+
+class Recommendations(BaseModel):
+    """The answer."""
+
+    recommendation_id: str = Field(
+        description="A random name of this answer; nothing is stored under it",
+        examples=["5feceb66ffc86f38d952786c6d696c79"],
+    )
+    strategy: Literal["personalised", "editorial", "support_only"] = Field(
+        description="How the list came about", examples=["personalised"]
+    )
+    release: str | None = Field(description="The model that ranked", examples=["20261122-6b86b273"])
+    items: list[Item] = Field(description="The list, best first")
+    signals_used: list[str] = Field(description="Signals that took part", examples=[["views"]])
+    signals_withheld: list[str] = Field(
+        description="Signals that the person does not share", examples=[["saves"]]
+    )
+    support: dict[str, Any] = Field(description="Where to turn in a crisis; always there")
+    controls: Controls = Field(description="Single-use links for the person")
+
+
+class SimilarItem(BaseModel):
+    """A near resource."""
+
+    resource: Resource = Field(description="The resource")
+    similarity: float = Field(description="Cosine similarity", examples=[0.8])
+
+
+class SimilarOut(BaseModel):
+    """Resources near one."""
+
+    items: list[SimilarItem] = Field(description="Nearest first")
+
+
+class ResourceBatch(Incoming):
+    """Resources to write, all or nothing."""
+
+    resources: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=1000)] = Field(
+        description="The resources"
+    )
+
+
+class Written(BaseModel):
+    """How many were written."""
+
+    written: int = Field(description="Resources written", examples=[130])
+
+
+class ResourcePage(BaseModel):
+    """A page of the catalogue."""
+
+    resources: list[Resource] = Field(description="In the order of their ids")
+    next_cursor: str | None = Field(
+        description="Where the next page begins; null on the last", examples=["box-breathing"]
+    )
+
+
+class LinkRequest(Incoming):
+    """A link to ask for."""
+
+    kind: Literal["settings", "why", "erase"] = Field(description="What it opens", examples=["settings"])
+    ttl_s: Annotated[int, Field(ge=60, le=2_592_000)] = Field(
+        default=3600, description="Seconds that it works", examples=[3600]
+    )
+
+
+class LinkOut(BaseModel):
+    """A single-use link."""
+
+    url: str = Field(description="Where it leads", examples=["https://assent.example/open/..."])
+    expires_at: str = Field(description="When it is over", examples=["2026-11-22T09:30:00.000Z"])
+
+
+class TrainedOut(BaseModel):
+    """A release, as an erasure names it."""
+
+    id: str | None = Field(description="Its id", examples=["20261122-6b86b273"])
+    digest: str | None = Field(description="Its digest", examples=["9f86d081884c7d659a2feaa0c55ad015"])
+
+
+class ErasureOut(BaseModel):
+    """An erasure and how far it has come; it names nobody."""
+
+    erasure_id: str = Field(description="Its id", examples=["4e07408562bedb8b60ce05c1decfe3ad"])
+    status: Literal["rows_erased", "retraining", "completed"] = Field(
+        description="How far it has come", examples=["retraining"]
+    )
+    requested_at: str = Field(description="When it was asked for", examples=["2026-11-22T08:30:00.000Z"])
+    rows_erased_at: str = Field(description="When all rows were gone", examples=["2026-11-22T08:30:00.000Z"])
+    completed_at: str | None = Field(
+        description="When the model was without the person", examples=["2026-11-22T08:31:00.000Z"]
+    )
+    deadline: str = Field(description="By when that will be", examples=["2026-11-25T08:30:00.000Z"])
+    counts: dict[str, int] = Field(
+        description="Rows removed per store", examples=[{"event": 30, "ledger": 12}]
+    )
+    release_before: TrainedOut = Field(description="What was served before")
+    release_after: TrainedOut = Field(description="What is served after")
+    receipt: str | None = Field(
+        description="The signed receipt (JWS), once completed", examples=["eyJhbGciOi..."]
+    )
+
+
+class ErasureStarted(BaseModel):
+    """An erasure."""
+
+    erasure: ErasureOut = Field(description="The erasure")
+
+
+class ReleaseOut(BaseModel):
+    """A trained model."""
+
+    release_id: str = Field(description="Its id", examples=["20261122-6b86b273"])
+    status: str = Field(
+        description="candidate, promoted, retired, rejected, overtaken or destroyed", examples=["promoted"]
+    )
+    digest: str = Field(
+        description="SHA-256 over arrays, names and configuration",
+        examples=["9f86d081884c7d659a2feaa0c55ad015"],
+    )
+    metrics: dict[str, Any] = Field(
+        description="What it reached on held-out events", examples=[{"ndcg@10": 0.11}]
+    )
+    created_at: str = Field(description="When it was trained", examples=["2026-11-22T08:30:00.000Z"])
+    promoted_at: str | None = Field(description="When it was promoted", examples=["2026-11-22T08:31:00.000Z"])
+
+
+class ReleasesOut(BaseModel):
+    """Releases, newest first."""
+
+    releases: list[ReleaseOut] = Field(description="Newest first")
+
+
+class TrainingOut(BaseModel):
+    """A training that was asked for."""
+
+    training_id: str = Field(description="Its id", examples=["4e07408562bedb8b60ce05c1decfe3ad"])
+    status: str = Field(description="waiting, running, done or dead", examples=["waiting"])
+
+
+class NoticeOut(BaseModel):
+    """The text that a person is shown."""
+
+    version: str = Field(description="Its version", examples=["2026-11-22"])
+    locale: str = Field(description="Its locale", examples=["en"])
+    text: str = Field(description="The exact text (Markdown)", examples=["# Your choices"])
+    sha256: str = Field(description="Digest of the text", examples=["9f86d081884c7d659a2feaa0c55ad015"])
+
+
+class SignalOut(BaseModel):
+    """One signal of the catalogue."""
+
+    id: str = Field(description="Its id", examples=["views"])
+    about: str = Field(
+        description="What an event points to: resource, topic or nothing", examples=["resource"]
+    )
+    value: dict[str, Any] | None = Field(
+        description="Bounds of the value, where there is one", examples=[{"low": 1, "high": 5}]
+    )
+    stored: str = Field(description="What is kept", examples=["which resource was opened, and when"])
+    sensitivity: str = Field(description="ordinary, sensitive or special", examples=["sensitive"])
+    retention_days: int = Field(description="How long an event is kept", examples=[365])
+    consent_days: int = Field(description="How long a grant lasts", examples=[365])
+    owner: str = Field(description="Who answers for it", examples=["data protection lead"])
+    purposes: list[str] = Field(description="What it may be used for", examples=[["personalise"]])
+    texts: dict[str, dict[str, str]] = Field(
+        description="Title and description per locale",
+        examples=[{"en": {"title": "What you open", "description": "..."}}],
+    )
+
+
+class SignalsOut(BaseModel):
+    """The catalogue of signals."""
+
+    signals: list[SignalOut] = Field(description="In the order in which people see them")
+
+
+OUTGOING = (
+    EventResults, ConsentsOut, ConsentChanged, HistoryOut, Recommendations, SimilarOut, Written, ResourcePage, LinkOut,
+    ErasureStarted, ErasureOut, ReleasesOut, ReleaseOut, TrainingOut, NoticeOut, SignalsOut, Resource,
+)  # fmt: skip
+INCOMING = (RecommendationRequest, WhatIfRequest, EventBatch, ConsentRequest, ResourceBatch, LinkRequest)
