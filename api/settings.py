@@ -5,9 +5,9 @@ import binascii
 import os
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
 from api.database import async_url
 
@@ -33,8 +33,8 @@ class Settings(BaseModel):
         description="At least 32 random bytes in base64 (`assent secret` prints some). Pseudonyms, links and receipts hang on it: keep it safe, and keep it"
     )
     public_url: str = Field(
-        default="http://127.0.0.1:8000",
-        description="Where people's browsers reach this service; links begin with it",
+        default="",
+        description="Where people's browsers reach this service; links begin with it. http://host:port when empty",
     )
     host: str = Field(default="127.0.0.1", description="Address to listen on")
     port: Annotated[int, Field(ge=0, le=65535)] = Field(
@@ -91,9 +91,16 @@ class Settings(BaseModel):
     @field_validator("public_url")
     @classmethod
     def _web_address(cls, value: str) -> str:
-        if not value.startswith(("http://", "https://")):
+        if value and not value.startswith(("http://", "https://")):
             raise ValueError("must begin with http:// or https://")
         return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _reach_itself(self) -> Self:
+        # The model is frozen for everybody else.
+        if not self.public_url:
+            object.__setattr__(self, "public_url", f"http://{self.host}:{self.port}")
+        return self
 
     @property
     def secret_bytes(self) -> bytes:

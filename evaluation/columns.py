@@ -98,7 +98,7 @@ def _from_numbers(text: pl.Series, unit: TimeUnit) -> pl.Series:
     largest = int(number.abs().max())  # type: ignore[arg-type]  # at least one is a number, so the largest is an int
     auto = "s" if largest < 10**11 else "ms" if largest < 10**14 else "us" if largest < 10**17 else "ns"
     times, per = _MICROSECONDS[auto if unit == "auto" else unit]
-    beyond = number.abs() > _LATEST // times * per
+    beyond = number.abs() > min(_LATEST // times * per, 2**63 - 1)
     return number.set(beyond, None) * times // per
 
 

@@ -67,9 +67,9 @@ class ExperimentConfig(_Value):
 
     dataset: Source
     split: SplitConfig
-    metrics: Annotated[tuple[MetricName, ...], Field(min_length=1)] = ("ndcg", "recall", "coverage")
-    k: Annotated[tuple[Annotated[int, Field(ge=1, le=1_000)], ...], Field(min_length=1)] = (10,)
-    models: Annotated[tuple[ModelName, ...], Field(min_length=1)] = tuple(CONTESTANTS)
+    metrics: tuple[MetricName, ...] = ("ndcg", "recall", "coverage")
+    k: tuple[Annotated[int, Field(ge=1, le=1_000)], ...] = (10,)
+    models: tuple[ModelName, ...] = tuple(CONTESTANTS)
     bootstrap_samples: Annotated[int, Field(ge=100, le=100_000)] = 2_000
     confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.95
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
@@ -79,7 +79,9 @@ class ExperimentConfig(_Value):
 
     @field_validator("metrics", "k", "models")
     @classmethod
-    def _once(cls, values: tuple[object, ...]) -> tuple[object, ...]:
+    def _each_once(cls, values: tuple[object, ...]) -> tuple[object, ...]:
+        if not values:
+            raise ValueError("names nothing")
         if len(set(values)) < len(values):
             raise ValueError("names something twice")
         return values

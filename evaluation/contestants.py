@@ -15,10 +15,10 @@ from recommender.training import TrainingConfig
 ModelName = Literal["popularity", "recent_popularity", "ease", "ease_recent", "lightfm_identities", "ours"]
 OURS: ModelName = "ours"
 
-_HALF_LIVES = (1.0, 3.0, 7.0, 14.0, 30.0, 90.0, 365.0)
-_PENALTIES = (50.0, 150.0, 500.0, 1_500.0, 5_000.0)
-_LAST = (5, 10, 20, 30)
-_EPOCHS = (5, 10, 20, 40)
+_HALF_LIVES = (1.0, 3.0, 7.0, 14.0, 30.0, 90.0, 365.0, 1_500.0)
+_PENALTIES = (5.0, 15.0, 50.0, 150.0, 500.0, 1_500.0, 5_000.0)
+_LAST = (2, 5, 10, 20, 30, 50)
+_EPOCHS = (2, 5, 10, 20, 40)
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ class Ours:
     def _topics(self, features: Features) -> sparse.csr_array:
         """(R, T) ones where a resource has a topic."""
         pairs = [
-            (row, features.topics.index(topic))
+            (row, features.topic_index[topic] - len(features.resources))
             for row, item in enumerate(features.resources)
             for topic in self.item_topics.get(item, ())
         ]

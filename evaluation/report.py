@@ -59,7 +59,9 @@ def table(result: Result) -> Table:
         caption="\n".join([confidence, *summary(result)]),
         caption_justify="left",
         box=SIMPLE_HEAD,
+        padding=(0, 0, 0, 1),
         pad_edge=False,
+        show_edge=False,
     )
     shown.add_column("Model", no_wrap=True)
     for chart in charts:

@@ -130,12 +130,11 @@ def audit(split: Split) -> None:
         LeakError: with examples, when a pair of user and item is in both parts, when a person's training goes on
             after their test begins, or, in a global split, when anybody's does.
     """
-    both = uptakes(split.train).join(split.test, on=["user", "item"], how="semi")
+    numbers = _numbers(split)
+    both = uptakes(split.train).join(split.test, on=["user", "item"], how="semi").join(numbers, on="user")
     if len(both):
-        examples = "; ".join(
-            f"user {user} with item {item}"
-            for user, item in both.select("user", "item").head(_EXAMPLES).rows()
-        )
+        rows = both.select("number", "item").head(_EXAMPLES).rows()
+        examples = "; ".join(f"user number {number} with item {item}" for number, item in rows)
         raise LeakError(f"{len(both):,} pairs are in train and in test: {examples}")
     if split.kind == "global":
         begins = split.test.select(begin=pl.col("at").min())
@@ -144,8 +143,17 @@ def audit(split: Split) -> None:
         begins = split.test.group_by("user").agg(begin=pl.col("at").min())
         late = split.train.join(begins, on="user").filter(pl.col("at") >= pl.col("begin"))
     if len(late):
-        rows = late.sort("at", descending=True).head(_EXAMPLES).select("user", "at", "begin").rows()
-        examples = "; ".join(f"user {user} trains at {at} and tests from {begin}" for user, at, begin in rows)
+        worst = late.join(numbers, on="user").sort("at", "number", descending=[True, False]).head(_EXAMPLES)
+        examples = "; ".join(
+            f"user number {number} trains at {at} and tests from {begin}"
+            for number, at, begin in worst.select("number", "at", "begin").rows()
+        )
         raise LeakError(
             f"{len(late):,} events in train are not before the test (microseconds since 1970): {examples}"
         )
+
+
+def _numbers(split: Split) -> pl.DataFrame:
+    """Users with their places, from 0, among the sorted ids: messages name places, since an id may be a person's."""
+    users = pl.concat([split.train["user"], split.test["user"]]).unique().sort()
+    return pl.DataFrame({"user": users}).with_row_index("number")

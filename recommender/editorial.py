@@ -28,9 +28,9 @@ class Editorial:
     those the stronger evidence comes first, then the id.
     """
 
-    def __init__(self, resources: Sequence[Resource], filters: Filters, width: int) -> None:
+    def __init__(self, resources: Sequence[Resource], filters: Filters) -> None:
         self._filters = filters
-        self._base = np.zeros(width)
+        self._base = np.zeros(len(resources))
         self._base[_order(resources)] = 1.0 / UNIT - 1.0 - np.arange(len(resources))
 
     def base(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -40,16 +40,15 @@ class Editorial:
     def matches(self, topics: Iterable[str], rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """(topics, n) what each topic of the call adds to each row."""
         empty: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
-        return np.array([np.isin(rows, self._filters.topics.get(topic, empty)) for topic in topics]) * (
-            MATCH / UNIT
-        )
+        has = [np.isin(rows, self._filters.topics.get(topic, empty)) for topic in topics]
+        return np.where(np.array(has, dtype=np.bool_), MATCH / UNIT, 0.0)
 
     def nearby(self, region: str | None, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """(n,) what the region of the call adds to each row."""
-        return np.isin(rows, self._filters.serving(region)) * (NEARBY / UNIT)
+        return np.where(np.isin(rows, self._filters.serving(region)), NEARBY / UNIT, 0.0)
 
     def scores(self, topics: Iterable[str], region: str | None) -> NDArray[np.float64]:
-        """(width,) the scores of all rows."""
+        """(R,) the scores of all rows."""
         scores = self._base.copy()
         for topic in topics:
             if topic in self._filters.topics:

@@ -44,13 +44,17 @@ def items(ranking: Ranking, explain: Explain, locale: str | None = None) -> list
 
 
 def _explanation(
-    ranking: Ranking, item: Ranked, prefixes: Sequence[Mapping[str, Any]], explain: Explain, words: Wording
+    ranking: Ranking, item: Ranked, prefixes: Sequence[dict[str, Any]], explain: Explain, words: Wording
 ) -> dict[str, Any]:
     values = item.values
     order = [number for number, value in enumerate(values) if value]
-    order.sort(key=[-abs(value) for value in values].__getitem__)
+    order.sort(key=list(map(abs, values)).__getitem__, reverse=True)
     shown = order if explain == "full" or len(order) <= _SHORT + 1 else order[:_SHORT]
-    contributions: list[dict[str, Any]] = [{**prefixes[number], "value": values[number]} for number in shown]
+    contributions = []
+    for number in shown:
+        contribution = prefixes[number].copy()  # the quickest way to make what there may be thousands of
+        contribution["value"] = values[number]
+        contributions.append(contribution)
     if len(shown) < len(order):
         rest = sum(values[number] for number in order[_SHORT:])
         contributions.append({"signal": OTHER, "receipt_id": None, "value": rest})
@@ -74,9 +78,14 @@ def _explanation(
 
 def _prefix(line: Line) -> dict[str, Any]:
     """A contribution without its value: the signal, the one thing that it is about, the consent behind it."""
-    about = {"resource_id": line.resource_id, "topic": line.topic, "band": line.band}
-    named = {name: thing for name, thing in about.items() if thing is not None}
-    return {"signal": line.signal, **named, "receipt_id": line.receipt_id}
+    prefix: dict[str, Any] = {"signal": line.signal, "receipt_id": line.receipt_id}
+    if line.resource_id is not None:
+        prefix["resource_id"] = line.resource_id
+    elif line.topic is not None:
+        prefix["topic"] = line.topic
+    elif line.band is not None:
+        prefix["band"] = line.band
+    return prefix
 
 
 def _text(ranking: Ranking, helpful: Sequence[int], words: Wording) -> str:

@@ -14,13 +14,13 @@ Nothing here depends on the person, so answers are kept and used again until the
 """
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.catalog import Format, Intensity, Kind, Resource
+from recommender.catalog import Intensity, Resource
 from recommender.query import Query
 
 _KEPT = 256
@@ -34,11 +34,9 @@ class Filters:
 
     Args:
         resources: the catalogue.
-        width: length of the masks, at least R; places beyond the catalogue are never let through.
     """
 
-    def __init__(self, resources: Sequence[Resource], width: int) -> None:
-        self._width = width
+    def __init__(self, resources: Sequence[Resource]) -> None:
         self._size = len(resources)
         days = np.array([each.eligible_days for each in resources], dtype=np.int64).reshape(-1, 2)
         self._first_day, self._last_day = days[:, 0], days[:, 1]
@@ -46,8 +44,8 @@ class Filters:
         self._original = np.array([each.translation_of is None for each in resources], dtype=np.bool_)
         self._minutes = np.array([each.minutes or np.inf for each in resources], dtype=np.float64)
         self._everywhere = np.array([not each.regions for each in resources], dtype=np.bool_)
-        self._kinds = _rows_by([each.kind] for each in resources)
-        self._formats = _rows_by(each.formats for each in resources)
+        self._kinds: dict[str, Rows] = _rows_by([each.kind] for each in resources)
+        self._formats: dict[str, Rows] = _rows_by(each.formats for each in resources)
         self._languages = _rows_by({_primary(name) for name in each.languages} for each in resources)
         self._regions = _rows_by(each.regions for each in resources)
         self.topics: dict[str, Rows] = _rows_by(each.topics for each in resources)
@@ -56,7 +54,7 @@ class Filters:
         self._floors: dict[Hashable, NDArray[np.float64]] = {}
 
     def floor(self, query: Query, now: datetime) -> NDArray[np.float64]:
-        """(width,) 0 where a resource may be listed, minus infinity where it may not; shared, not to be written to."""
+        """(R,) 0 where a resource may be listed, minus infinity where it may not; shared, not to be written to."""
         day = now.astimezone(UTC).toordinal()
         key = (
             day, query.topics, query.kinds, query.languages, query.formats, query.max_minutes,
@@ -66,8 +64,7 @@ class Filters:
         if floor is None:
             if len(self._floors) >= _KEPT:
                 self._floors.clear()
-            floor = np.full(self._width, -np.inf)
-            floor[: self._size][self._mask(query, day)] = 0.0
+            floor = np.where(self._mask(query, day), 0.0, -np.inf)
             floor.flags.writeable = False
             self._floors[key] = floor
         return floor
@@ -103,9 +100,7 @@ class Filters:
             return self._any(self._languages, [_primary(query.locale)])
         return self._original
 
-    def _any(
-        self, rows_by: dict[str, Rows] | dict[Kind, Rows] | dict[Format, Rows], names: Iterable[str]
-    ) -> Mask:
+    def _any(self, rows_by: Mapping[str, Rows], names: Iterable[str]) -> Mask:
         mask = np.zeros(self._size, dtype=np.bool_)
         for name in names:
             mask[rows_by.get(name, _NO_ROWS)] = True

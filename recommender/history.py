@@ -59,7 +59,7 @@ class History:
         return len(self.person)
 
     @classmethod
-    def from_columns(
+    def from_columns(  # noqa: PLR0917  the columns of one table, in its order
         cls,
         people: Sequence[bytes] | pl.Series,
         signals: Sequence[str] | pl.Series,
@@ -106,7 +106,7 @@ class History:
         )
 
     @classmethod
-    def _sorted(
+    def _sorted(  # noqa: PLR0917  the columns of one table, in its order
         cls,
         people: pl.Series,
         signal: NDArray[np.int8],

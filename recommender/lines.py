@@ -1,5 +1,6 @@
 """A person's permitted events as lines: each is one signal with one thing, and has one weight in the profile."""
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -18,6 +19,8 @@ _NUMBER = {name: number for number, name in enumerate(SIGNAL_IDS)}
 NEVER_SEEN = frozenset({"impressions"})
 """Signals about a resource that do not mean the person has used it: what was merely shown may come back."""
 
+_JUDGED = frozenset({"ratings", "check_ins"})
+
 
 @dataclass(slots=True)
 class Lines:
@@ -33,8 +36,8 @@ class Lines:
     signal: list[int] = field(default_factory=list)
     family: list[int] = field(default_factory=list)
     strength: list[float] = field(default_factory=list)
-    seen: dict[str, set[str]] = field(default_factory=dict)
-    concerns: dict[str, set[str]] = field(default_factory=dict)
+    seen: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    concerns: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
     def weights(self, without: Iterable[int], config: ProfileConfig) -> NDArray[np.float64]:
         """(profiles, lines) the weight of each line, in a profile for each signal number that is left out.
@@ -48,7 +51,8 @@ class Lines:
         group = profile * len(Family) + family[event]
         weight = event_weights(group, np.array(self.strength, dtype=np.float64)[event], config)
         cell = profile * count + np.array(self.line, dtype=np.int64)[event]
-        return np.bincount(cell, weight, len(removed) * count).reshape(len(removed), count)
+        cells = np.bincount(cell, weight, len(removed) * count).astype(np.float64, copy=False)
+        return cells.reshape(len(removed), count)
 
 
 def read_lines(
@@ -63,17 +67,25 @@ def read_lines(
     Without a configuration (no release) nothing weighs, and only what was seen and named is kept.
     """
     told = Lines()
-    counted: tuple[list[tuple[int, int, float]], ...] = tuple([] for _ in Family)
+    rows = [row for row in _in_order(history) if row[0] in signals]
+    for signal, resource_id, topic, *_ in rows:
+        if resource_id is None:
+            if topic is not None:
+                told.concerns[signal].add(topic)
+        elif signal not in NEVER_SEEN:
+            told.seen[signal].add(resource_id)
+    if config is not None:
+        _weigh(told, rows, features, config)
+    return told
+
+
+def _weigh(told: Lines, rows: Iterable[Any], features: Features, config: ProfileConfig) -> None:
+    """Make lines of the events that count."""
+    counted: tuple[list[tuple[int, int, float]], ...] = ([], [], [])
     place: dict[tuple[str, int], int] = {}
-    for signal, resource_id, topic, value, _, receipt_id in _in_order(history):
-        if signal not in signals:
-            continue
-        if resource_id is not None and signal not in NEVER_SEEN:
-            told.seen.setdefault(signal, set()).add(resource_id)
-        elif topic is not None:
-            told.concerns.setdefault(signal, set()).add(topic)
-        strength = 0.0 if config is None else _strength(signal, value, config)
-        if strength <= 0.0:
+    for signal, resource_id, topic, value, _, receipt_id in rows:
+        strength = config.strengths.get(signal, 0.0)
+        if strength <= 0.0 or (signal in _JUDGED and not _speaks_for(signal, value, config)):
             continue
         found = features.column(resource_id, topic, value)
         if found is None:
@@ -82,17 +94,16 @@ def read_lines(
         number = place.get((signal, column))
         if number is None:
             place[signal, column] = number = len(told.lines)
-            band = int(value) if family is Family.MOOD and value is not None else None
+            band = int(value) if family is Family.MOOD else None
             told.lines.append(Line(signal, resource_id, None if resource_id else topic, band, receipt_id))
             told.columns.append(column)
         counted[family].append((number, _NUMBER[signal], strength))
     for family, events in zip(Family, counted, strict=True):
+        told.family += [family] * len(events)
         for number, signal_number, strength in events:
             told.line.append(number)
             told.signal.append(signal_number)
-            told.family.append(family)
             told.strength.append(strength)
-    return told
 
 
 def _in_order(history: Iterable[Any]) -> list[Any]:
@@ -106,10 +117,8 @@ def _in_order(history: Iterable[Any]) -> list[Any]:
     return rows
 
 
-def _strength(signal: str, value: float | None, config: ProfileConfig) -> float:
-    """What `profile.event_strengths` gives for one event; a band of mood that is none counts nothing."""
-    if signal == "ratings" and (value is None or value < config.liked_from):
-        return 0.0
-    if signal == "check_ins" and (value is None or not 1 <= value <= MOOD_BANDS):
-        return 0.0
-    return config.strengths.get(signal, 0.0)
+def _speaks_for(signal: str, value: float | None, config: ProfileConfig) -> bool:
+    """Whether the value of an event lets it count, as in `profile.event_strengths`: liked enough, a band there is."""
+    if value is None:
+        return False
+    return value >= config.liked_from if signal == "ratings" else 1 <= value <= MOOD_BANDS

@@ -101,7 +101,7 @@ class Ranked(NamedTuple):
     base: float
     values: Sequence[float]
     adjustments: Mapping[str, float]
-    counterfactuals: tuple[Counterfactual, ...]
+    counterfactuals: Sequence[Counterfactual]
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,23 +23,24 @@ from recommender.profile import Features
 from recommender.query import CONTEXT, Counterfactual, HistoryEvent, Line, Query, Ranked, Ranking, Strategy
 from recommender.release import Release
 from recommender.scoring import Scorer
-from recommender.selection import BLOCKS, best, diversified, places
+from recommender.selection import Lists, diversified
 from recommender.similarity import Similarity
 
 Rows = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
+_POOL = 128  # how many of a list take part when it is made more diverse; above every limit
 _NO_SIGNAL = -1  # stands, among the numbers of signals, for leaving none out
 
 
 @dataclass(frozen=True, slots=True)
-class _Lists:
+class _Scored:
     """The list asked for and, after it, the list without each of some signals; scores are whole numbers of `unit`."""
 
     strategy: Strategy
     unit: float
     scores: Floats
-    """(lists, width)"""
+    """(lists, R)"""
     lines: list[Line]
     parts: Floats | None
     """(lines, D) what each line adds to the profile of the list asked for; None when that is the editors' list."""
@@ -67,10 +68,9 @@ class Ranker:
         topics |= set(release.features.topics) if release else set()
         self._features = Features(tuple(self._rows), tuple(sorted(topics)))
         resource_topics = topic_matrix(self.resources, self._features)
-        width = max(1, -(-len(self.resources) // BLOCKS)) * BLOCKS
-        self._filters = Filters(self.resources, width)
-        self._editorial = Editorial(self.resources, self._filters, width)
-        self._scorer = Scorer(release, self._features, resource_topics, width) if release else None
+        self._filters = Filters(self.resources)
+        self._editorial = Editorial(self.resources, self._filters)
+        self._scorer = Scorer(release, self._features, resource_topics) if release else None
         self._similarity = Similarity(self._scorer.outputs if self._scorer else resource_topics)
 
     def rank(
@@ -95,7 +95,7 @@ class Ranker:
         weighed = {line.signal for line in told.lines}
         used = tuple(name for name in permitted if name in weighed or name in hidden)
         removed = used if query.explain == "full" else ()
-        lists = self._lists(told, query, removed)
+        lists = self._scored(told, query, removed)
         self._leave_out(lists.scores, hidden, removed, query, now)
         return Ranking(
             strategy=lists.strategy,
@@ -114,33 +114,34 @@ class Ranker:
         """
         row = self._rows[resource_id]
         scores = self._filters.floor(query, now).copy()
-        scores[: len(self.resources)] += self._similarity.to_all(row)
+        scores += self._similarity.to_all(row)
         scores[[row, *self._rows_of(query.exclude)]] = -np.inf
-        nearest = best(scores[None, :], query.limit)[0]
+        nearest = Lists(scores[None, :]).best(query.limit)[0]
         return [(self.resources[near], float(scores[near])) for near in nearest if scores[near] > 0.0]
 
-    def _lists(self, told: Lines, query: Query, removed: Sequence[str]) -> _Lists:
+    def _scored(self, told: Lines, query: Query, removed: Sequence[str]) -> _Scored:
         context = [
             topic for topic in dict.fromkeys(query.context_topics) if topic in self._features.topic_index
         ]
         context_lines = [Line(CONTEXT, topic=topic) for topic in context]
         count = 1 + len(removed)
-        personal: NDArray[np.bool_] = np.zeros(count, dtype=np.bool_)
+        personal = np.zeros(count, dtype=np.bool_)
         scorer = self._scorer
         if scorer is not None and (told.lines or context):
-            own = told.weights([_NO_SIGNAL, *(SIGNAL_IDS.index(name) for name in removed)], scorer.config)
-            asked = np.full((count, len(context)), scorer.context_weight / max(1, len(context)))
-            weights = np.hstack((own, asked))
+            weights = told.weights([_NO_SIGNAL, *(SIGNAL_IDS.index(name) for name in removed)], scorer.config)
+            if context:
+                asked = np.full((count, len(context)), scorer.context_weight / len(context))
+                weights = np.hstack((weights, asked))
             columns = np.array([*told.columns, *(self._features.topic_index[topic] for topic in context)])
-            personal = np.any(weights[:, scorer.known[columns]] > 0, axis=1)
+            personal = weights @ scorer.known[columns] > 0
         if scorer is None or not personal[0]:
             scores = np.tile(self._editorial.scores(context, query.region), (count, 1))
-            return _Lists(Strategy.EDITORIAL, EDITORIAL_UNIT, scores, context_lines, None)
+            return _Scored(Strategy.EDITORIAL, EDITORIAL_UNIT, scores, context_lines, None)
         parts = scorer.vectors(weights, columns)
         scores = scorer.scores(parts.sum(axis=1))
         if not personal.all():
             scores[~personal] = self._editorial.scores(context, query.region)
-        return _Lists(Strategy.PERSONALISED, scorer.unit, scores, [*told.lines, *context_lines], parts[0])
+        return _Scored(Strategy.PERSONALISED, scorer.unit, scores, [*told.lines, *context_lines], parts[0])
 
     def _hidden(self, told: Lines, query: Query) -> dict[str, list[int]]:
         """The rows that each signal keeps out of the list: what was used before, and what is contraindicated."""
@@ -162,17 +163,14 @@ class Ranker:
     ) -> None:
         """Put minus infinity, in each list, where a resource must not be."""
         scores += self._filters.floor(query, now)
-        scores[:, self._rows_of(query.exclude)] = -np.inf
+        if query.exclude:
+            scores[:, self._rows_of(query.exclude)] = -np.inf
         for number, without in enumerate((None, *removed)):
             rows = [row for signal, of_signal in hidden.items() if signal != without for row in of_signal]
-            scores[number, rows] = -np.inf
+            scores[number][rows] = -np.inf
 
-    def _items(self, lists: _Lists, removed: Sequence[str], query: Query) -> list[Ranked]:
-        if query.diversity > 0:
-            heads, added, ranks = self._diverse_places(lists.scores, query)
-        else:
-            heads = best(lists.scores, query.limit)
-            added, ranks = np.zeros(len(heads[0])), places(lists.scores[1:], heads[0])
+    def _items(self, lists: _Scored, removed: Sequence[str], query: Query) -> list[Ranked]:
+        heads, added, ranks = self._heads(lists.scores, query)
         rows = heads[0]
         base, values, region = self._reasons(lists, rows, query)
         scores = (lists.scores[0, rows] + added) * lists.unit
@@ -194,7 +192,7 @@ class Ranker:
         return items
 
     def _reasons(
-        self, lists: _Lists, rows: Rows, query: Query
+        self, lists: _Scored, rows: Rows, query: Query
     ) -> tuple[list[float], list[list[float]], Floats | None]:
         """What each row of the first list starts from, what each line adds to it, and what the region adds."""
         if lists.parts is None or self._scorer is None:
@@ -206,44 +204,42 @@ class Ranker:
         return (self._scorer.biases[rows] * lists.unit).tolist(), values.tolist(), None
 
     def _counterfactuals(
-        self, heads: Sequence[Rows], ranks: NDArray[np.int64], removed: Sequence[str]
-    ) -> list[tuple[Counterfactual, ...]]:
+        self, heads: Sequence[Rows], ranks: Sequence[NDArray[np.int64]], removed: Sequence[str]
+    ) -> list[list[Counterfactual]]:
         """For each row of the first list, where it stands in each other list and what stands in its place there."""
-        told = []
-        others = [head.tolist() for head in heads[1:]]
-        for place, (row, row_ranks) in enumerate(zip(heads[0].tolist(), ranks.T.tolist(), strict=True)):
-            each = []
-            for signal, other, rank in zip(removed, others, row_ranks, strict=True):
-                instead = other[place] if place < len(other) and other[place] != row else None
-                each.append(
-                    Counterfactual(signal, rank or None, None if instead is None else self.resources[instead])
-                )
-            told.append(tuple(each))
+        told: list[list[Counterfactual]] = [[] for _ in heads[0]]
+        mine = heads[0].tolist()
+        for signal, head, places in zip(removed, heads[1:], ranks, strict=True):
+            there = [*head.tolist(), *[None] * (len(mine) - len(head))]
+            for each, row, other, rank in zip(told, mine, there, places.tolist(), strict=False):
+                instead = None if other is None or other == row else self.resources[other]
+                each.append(Counterfactual(signal, rank or None, instead))
         return told
 
-    def _diverse_places(self, scores: Floats, query: Query) -> tuple[list[Rows], Floats, NDArray[np.int64]]:
-        """The heads of all lists after diversifying, what was added in the first, and the first head's places elsewhere.
+    def _heads(self, scores: Floats, query: Query) -> tuple[list[Rows], Floats, list[NDArray[np.int64]]]:
+        """The head of each list, what diversity added in the first, and the places of the first's rows in the others.
 
-        The best `BLOCKS` of a list are reordered, whatever the limit, so that a longer list begins as a shorter one.
+        With diversity, the best `_POOL` of a list are reordered whatever the limit, so that a longer list begins as
+        a shorter one does.
         """
-        heads: list[Rows] = []
-        first_added = np.zeros(0)
-        ranks = np.zeros((0, 0), dtype=np.int64)
-        for number, pool in enumerate(best(scores, BLOCKS)):
-            count = query.limit if number == 0 else len(pool)
-            order, added = diversified(
-                scores[number, pool], self._similarity.among(pool), query.diversity, count
+        lists = Lists(scores)
+        if query.diversity == 0:
+            heads = lists.best(query.limit)
+            ranks = [lists.places(heads[0], number) for number in range(1, len(heads))]
+            return heads, np.zeros(len(heads[0])), ranks
+        pools = lists.best(_POOL)
+        moved = []
+        for number, pool in enumerate(pools):
+            count = query.limit if number == 0 else _POOL
+            moved.append(
+                diversified(scores[number, pool], self._similarity.among(pool), query.diversity, count)
             )
-            heads.append(pool[order])
-            if number == 0:
-                first_added, ranks = added, places(scores[1:], pool[order])
-                continue
-            moved = {row: place for place, row in enumerate(pool[order].tolist(), start=1)}
-            ranks[number - 1] = [
-                moved.get(row, rank)
-                for row, rank in zip(heads[0].tolist(), ranks[number - 1].tolist(), strict=True)
-            ]
-        return heads, first_added, ranks
+        heads = [pool[order] for pool, (order, _) in zip(pools, moved, strict=True)]
+        ranks = [lists.places(heads[0], number) for number in range(1, len(heads))]
+        for head, places in zip(heads[1:], ranks, strict=True):
+            place, within = np.nonzero(heads[0][:, None] == head)
+            places[place] = within + 1
+        return heads, moved[0][1], ranks
 
     def _rows_of(self, resource_ids: Iterable[str]) -> list[int]:
         return [self._rows[each] for each in resource_ids if each in self._rows]

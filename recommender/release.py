@@ -48,14 +48,11 @@ class TrainingConfig(BaseModel):
     start_scale: float = Field(
         default=12.0, gt=0, description="Factor on both sides of the closed-form start."
     )
-    dense_limit: int = Field(
-        default=20_000, ge=1, description="With more features than this, the start is a sparse factorisation."
-    )
-    epochs: int = Field(default=4, ge=0)
-    learning_rate: float = Field(default=0.05, gt=0)
-    l2: float = Field(default=1e-6, ge=0)
+    epochs: int = Field(default=4, ge=0, description="Passes of WARP over the positives.")
+    learning_rate: float = Field(default=0.04, gt=0)
+    l2: float = Field(default=1e-5, ge=0)
     max_sampled: int = Field(
-        default=10, ge=1, description="How many negatives WARP tries before it gives up."
+        default=30, ge=1, description="How many negatives WARP tries before it gives up."
     )
     shards: int = Field(default=1, ge=1, description="Parts of the people that are trained apart.")
     seed: int = Field(default=0, ge=0, lt=2**31)

@@ -31,15 +31,12 @@ class Scorer:
         release: the trained model.
         features: today's columns, F of them; the first R are the resources.
         resource_topics: (R, T) not zero where a resource has a topic.
-        width: at least R; places beyond the resources score 0.
 
     Raises:
         ValueError: the release holds a number that is not finite.
     """
 
-    def __init__(
-        self, release: Release, features: Features, resource_topics: sparse.csr_array, width: int
-    ) -> None:
+    def __init__(self, release: Release, features: Features, resource_topics: sparse.csr_array) -> None:
         self.config = release.manifest.config.profile
         self.context_weight = self.config.family_weights[Family.INTEREST]
         inputs = release.inputs(features, resource_topics).astype(np.float64)
@@ -53,14 +50,14 @@ class Scorer:
         bits = min(_FINEST_BITS, room // 2)
         in_step, out_step = into * 2.0**-bits, out * 2.0**-bits
         self.unit: float = in_step * out_step
-        self.known: NDArray[np.bool_] = inputs.any(axis=1)
+        self.known: NDArray[np.float64] = np.asarray(inputs.any(axis=1), dtype=np.float64)
+        """(F,) 1 for a feature that says anything, 0 for one that the release has never seen."""
         self._inputs = inputs / in_step
         self.outputs: Whole = np.rint(outputs / out_step)
         """(R, D)"""
-        self._columns: Whole = np.zeros((inputs.shape[1], width))
-        self._columns[:, : len(outputs)] = self.outputs.T
-        self.biases: Whole = np.zeros(width)
-        self.biases[: len(biases)] = np.rint(biases / self.unit)
+        self._columns: Whole = np.ascontiguousarray(self.outputs.T)
+        self.biases: Whole = np.rint(biases / self.unit)
+        """(R,)"""
 
     def vectors(self, weights: NDArray[np.float64], columns: NDArray[np.int64]) -> Whole:
         """(profiles, lines, D) what each line adds to the vector of each profile.
@@ -72,8 +69,14 @@ class Scorer:
         return np.rint(weights[:, :, None] * self._inputs[columns])
 
     def scores(self, profiles: Whole) -> Whole:
-        """(profiles, width) the score of every resource for every profile (profiles, D)."""
-        return np.asarray(profiles @ self._columns + self.biases, dtype=np.float64)
+        """(profiles, R) the score of every resource for every profile (profiles, D)."""
+        scores = np.empty((len(profiles), len(self.biases)))
+        for profile, row in zip(profiles, scores, strict=True):
+            np.dot(
+                profile, self._columns, out=row
+            )  # a handful of profiles: faster one by one than as a matrix
+        scores += self.biases
+        return scores
 
 
 def _power_above(array: NDArray[np.float64], factor: float) -> float:

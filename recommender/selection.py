@@ -4,13 +4,8 @@ Scores are whole numbers in float64 (see `scoring`), so equal means equal. Equal
 order of ids. Minus infinity stands for what is not in the list.
 """
 
-from itertools import pairwise
-
 import numpy as np
 from numpy.typing import NDArray
-
-BLOCKS = 128
-"""Scores come in a width that is a multiple of this; no more than this many can be picked."""
 
 Scores = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -18,48 +13,43 @@ Rows = NDArray[np.int64]
 _IN_LIST = np.finfo(np.float64).min
 
 
-def best(scores: Scores, count: int) -> list[Rows]:
-    """The rows of the `count` greatest scores of each list, best first.
+class Lists:
+    """Several lists over the same rows, each by its own scores.
+
+    NumPy sorts plain numbers an order of magnitude faster than it sorts indices. So each list's scores are sorted
+    once; the best and the places of a few rows are then found by comparing with that.
 
     Args:
-        scores: (lists, width), width a multiple of `BLOCKS`.
-        count: at most `BLOCKS`.
-
-    Returns:
-        For each list up to `count` rows.
+        scores: (lists, R).
     """
-    lists, width = scores.shape
-    # The count-th greatest of the blocks' maxima bounds the count-th greatest of all from below, and cuts away nearly
-    # everything: what is left is sorted.
-    maxima = scores.reshape(lists, width // BLOCKS, BLOCKS).max(axis=1)
-    maxima.partition(BLOCKS - count, axis=1)
-    bound = np.maximum(maxima[:, BLOCKS - count], _IN_LIST)
-    which, row = np.nonzero(scores >= bound[:, None])
-    order = np.lexsort((-scores[which, row], which))  # stable: equal scores stay in the order of rows
-    ends = np.searchsorted(which, np.arange(lists + 1)).tolist()
-    row = row[order]
-    return [row[start : min(end, start + count)] for start, end in pairwise(ends)]
 
+    def __init__(self, scores: Scores) -> None:
+        self._scores = scores
+        self._ascending = np.sort(scores, axis=1)
 
-def places(scores: Scores, rows: Rows) -> NDArray[np.int64]:
-    """(lists, n) the place of each of n rows in each list, 1 for the first; 0 where it is not in the list.
+    def best(self, count: int) -> list[Rows]:
+        """For each list the rows of its `count` greatest scores, best first; fewer where the list is shorter."""
+        lists, width = self._scores.shape
+        count = min(count, width)
+        if count == 0:
+            return [np.zeros(0, dtype=np.int64) for _ in range(lists)]
+        bound = np.maximum(self._ascending[:, width - count], _IN_LIST)
+        heads = []
+        for scores, least in zip(self._scores, bound, strict=True):
+            (rows,) = (scores >= least).nonzero()
+            order = (-scores[rows]).argsort(kind="stable")  # equal scores stay in the order of rows
+            heads.append(rows[order[:count]])
+        return heads
 
-    Args:
-        scores: (lists, width).
-        rows: (n,) rows that every list is asked about.
-    """
-    own = scores[:, rows]
-    ahead = _counts(scores[:, None, :] > own[:, :, None])
-    equal = scores[:, None, :] == own[:, :, None]
-    if np.count_nonzero(equal) > own.size:
-        ahead += _counts(equal & (np.arange(scores.shape[1]) < rows[:, None]))
-    return np.where(own >= _IN_LIST, ahead + 1, 0)
-
-
-def _counts(of: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """(lists, n) how many are true in each row of (lists, n, width)."""
-    flat = of.reshape(-1, of.shape[2])
-    return np.array([np.count_nonzero(row) for row in flat], dtype=np.int64).reshape(of.shape[:2])
+    def places(self, rows: Rows, number: int) -> NDArray[np.int64]:
+        """(n,) the place of each of n rows in one list, 1 for the first; 0 where it is not in the list."""
+        scores, ascending = self._scores[number], self._ascending[number]
+        own = scores[rows]
+        after, before = ascending.searchsorted(own, "right"), ascending.searchsorted(own, "left")
+        ahead = len(ascending) - after
+        if (after - before).max(initial=0) > 1:
+            ahead += [np.count_nonzero(scores[:row] == score) for row, score in zip(rows, own, strict=True)]
+        return np.where(own >= _IN_LIST, ahead + 1, 0)
 
 
 def diversified(

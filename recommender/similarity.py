@@ -1,5 +1,7 @@
 """How alike resources are: the cosine between their embeddings, or between their topics where nothing is trained."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
@@ -12,13 +14,12 @@ _GRAIN = (
 class Similarity:
     """Cosines, 0 where they are negative, between R resources described by (R, D) numbers, dense or sparse."""
 
-    def __init__(self, described: NDArray[np.float64] | sparse.csr_array) -> None:
+    def __init__(self, described: Any) -> None:
         if sparse.issparse(described):
             norms = np.sqrt(np.asarray(described.multiply(described).sum(axis=1), dtype=np.float64))
-            self._units: NDArray[np.float64] | sparse.csr_array = sparse.csr_array(
-                described.multiply(1.0 / np.where(norms > 0, norms, 1.0)[:, None]), dtype=np.float64
-            )
-            self._units.data = np.rint(self._units.data * _GRAIN) / _GRAIN
+            units = sparse.csr_array(described.multiply(1.0 / np.where(norms > 0, norms, 1.0)[:, None]))
+            units.data = np.rint(units.data.astype(np.float64) * _GRAIN) / _GRAIN
+            self._units: Any = units  # sparse or dense, which scipy's missing types cannot tell apart
         else:
             norms = np.linalg.norm(described, axis=1, keepdims=True)
             self._units = np.rint(described / np.where(norms > 0, norms, 1.0) * _GRAIN) / _GRAIN

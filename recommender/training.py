@@ -1,8 +1,7 @@
 """Shards of people's snapshots become a release: a closed-form start, then a few epochs of WARP in LightFM.
 
 The only module that imports LightFM. No person is a row of the model: LightFM's "user features" are the features of
-a profile, and nothing else. The start is what decides the quality (see docs/decisions/0003-training.md): a ridge
-regression from profiles to what was taken up next, cut by a truncated SVD to the length of the embeddings.
+a profile, and nothing else. What was tried, and what it was worth: docs/decisions/0003-training.md.
 """
 
 import hashlib
@@ -69,13 +68,8 @@ def train(
             part = history.of(history.seeds % np.uint64(config.shards) == number)
             cut = snapshots(part, features, config.snapshots, config.profile)
             _update_with_rows(rows_sha, cut)
-            done = number / config.shards
-            shards.append(
-                _train_shard(
-                    part, cut, features, resource_topics, config,
-                    lambda step, part, done=done: progress(step, done + part / config.shards),
-                )
-            )  # fmt: skip
+            told = _part_of(progress, number, config.shards)
+            shards.append(_train_shard(part, cut, features, resource_topics, config, told))
             rows, positives = rows + cut.profiles.shape[0], positives + cut.positives.nnz
     digests, names = tuple(shard.digest for shard in shards), features_digest(features)
     progress("trained", 1.0)
@@ -95,7 +89,12 @@ def train(
     return Release(tuple(shards), features, manifest)
 
 
-def _train_shard(
+def _part_of(progress: Progress, number: int, of: int) -> Progress:
+    """Progress within one of several equal parts, told as progress of the whole."""
+    return lambda step, part: progress(step, (number + part) / of)
+
+
+def _train_shard(  # noqa: PLR0917  what training is made of
     part: History,
     rows: Snapshots,
     features: Features,
@@ -103,23 +102,17 @@ def _train_shard(
     config: TrainingConfig,
     progress: Progress,
 ) -> Shard:
-    if rows.profiles.shape[0] == 0 or len(np.unique(rows.positives.indices)) < 2:
-        raise NotEnoughData(
-            "nobody took up two resources one after the other, or only one resource is ever taken up"
-        )
-    profile_map = feature_map(features, resource_topics, config.profile_topic_share)
-    profiles = sparse.csr_array(rows.profiles @ profile_map, dtype=np.float32)
-    descriptions = sparse.csr_array(
-        sparse.hstack(
-            [
-                sparse.eye_array(len(features.resources)),
-                topic_shares(resource_topics, config.resource_topic_share),
-            ]
-        ),
-        dtype=np.float32,
-    )
+    taken = np.unique(rows.positives.indices)
+    if len(taken) < 2:
+        raise NotEnoughData("nobody took up one resource after another, or all took up the same one")
     progress("closed-form start", 0.0)
-    start = closed_form_start(presence(part, features, config.profile), descriptions, config)
+    interests = presence(part, features, config.profile)
+    descriptions = _descriptions(resource_topics, config.resource_topic_share)
+    # A resource that nobody took up is no negative: its own part stays zero, and its topics alone place it.
+    known = np.flatnonzero(interests[:, : len(features.resources)].sum(axis=0) > 0)
+    profiles = rows.profiles @ feature_map(features, resource_topics, config.profile_topic_share)
+    interactions = _for_lightfm(rows.positives[:, known]).tocoo()
+    sides = {"user_features": _for_lightfm(profiles), "item_features": _for_lightfm(descriptions[known])}
     model = LightFM(
         no_components=config.components,
         loss="warp",
@@ -129,14 +122,18 @@ def _train_shard(
         max_sampled=config.max_sampled,
         random_state=config.seed,
     )
-    interactions = _for_lightfm(rows.positives).tocoo()
-    inputs = {"user_features": _for_lightfm(profiles), "item_features": _for_lightfm(descriptions)}
-    model.fit_partial(interactions, **inputs, epochs=0)
-    model.user_embeddings, model.item_embeddings = start
+    model.fit_partial(interactions, **sides, epochs=0)
+    model.user_embeddings, model.item_embeddings = closed_form_start(interests, descriptions, known, config)
     for epoch in range(config.epochs):
         progress("learning", (1 + epoch) / (1 + config.epochs))
-        model.fit_partial(interactions, **inputs, epochs=1, num_threads=1)
+        model.fit_partial(interactions, **sides, epochs=1, num_threads=1)
     return Shard(model.user_embeddings, model.item_embeddings, model.item_biases)
+
+
+def _descriptions(resource_topics: sparse.csr_array, share: float) -> sparse.csr_array:
+    """(R, R + T) what a resource's embedding is the sum of: its own, and a share for its topics."""
+    own = sparse.eye_array(resource_topics.shape[0])
+    return sparse.csr_array(sparse.hstack([own, topic_shares(resource_topics, share)]))
 
 
 def _for_lightfm(matrix: sparse.csr_array) -> sparse.csr_matrix:
@@ -147,15 +144,10 @@ def _for_lightfm(matrix: sparse.csr_array) -> sparse.csr_matrix:
 
 def feature_map(features: Features, resource_topics: sparse.csr_array, share: float) -> sparse.csr_array:
     """(F, F) what an event on each feature counts for: the feature itself, and a share for a resource's topics."""
-    size, topics = len(features.resources), len(features.topics)
     spread = topic_shares(resource_topics, share).tocoo()
-    shape = (len(features), len(features))
-    beside = sparse.coo_array((spread.data, (spread.coords[0], spread.coords[1] + size)), shape=shape)
-    return (
-        sparse.csr_array(sparse.eye_array(len(features)) + beside)
-        if topics
-        else sparse.csr_array(sparse.eye_array(len(features)))
-    )
+    place = spread.coords[0], spread.coords[1] + len(features.resources)
+    beside = sparse.coo_array((spread.data, place), shape=(len(features), len(features)))
+    return sparse.csr_array(sparse.eye_array(len(features)) + beside)
 
 
 def _update_with_rows(sha: "hashlib._Hash", rows: Snapshots) -> None:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 
 from api import people, store
 from api.pages import sessions
-from api.pages.serving import PageRoute, Refusal, page, service_of
+from api.pages.serving import PageRoute, Refusal, page, service_of, wants_html
 from api.pages.sessions import FormDep, VisitorDep, read_form, still_meant
 from api.problems import Problem, declared, invalid
 from api.schemas import ErasureOut
@@ -94,7 +94,7 @@ async def delete_by_link(request: Request, token: str) -> Response:
     In the manner of RFC 8058: a POST with the form field `erase=One-Click` needs no cookie and no key.
     Browsers that ask for HTML get a page, everyone else JSON.
     """
-    html = _wants_html(request)
+    html = wants_html(request)
     try:
         service = service_of(request)
         opened = _open(service, token)
@@ -105,17 +105,19 @@ async def delete_by_link(request: Request, token: str) -> Response:
     except Refusal as refused:
         if html:
             raise
-        raise _PROBLEMS[refused.name] from None
+        raise _problem(refused) from None
     if html:
         return _deleted(request, done, name)
     return Response(orjson.dumps(people.erasure_json(done)), media_type="application/json")
 
 
-_PROBLEMS = {
-    "link_unknown": Problem(404, "not_found", "this link does not work (any more)"),
-    "link_over": Problem(410, "link_over", "this link was used already, or is over"),
-    "not_understood": Problem(415, "invalid_request", "the body must be a form"),
-}
+def _problem(refused: Refusal) -> Problem:
+    code, detail = {
+        "link_unknown": ("not_found", "this link does not work (any more)"),
+        "link_over": ("link_over", "this link was used already, or is over"),
+        "not_understood": ("invalid_request", "the body must be a form"),
+    }[refused.name]
+    return Problem(refused.status, code, detail)
 
 
 def _open(service: Service, token: str) -> Token:
@@ -134,13 +136,6 @@ async def _erase_once(service: Service, opened: Token) -> tuple[Erasure, str]:
         name = await app_name(connection, opened.app_id)
     await service.database.scrub()
     return done, name or opened.app_id
-
-
-def _wants_html(request: Request) -> bool:
-    """Tell whether a browser asks. Programs that take anything get JSON."""
-    accepted = request.headers.get("accept", "")
-    html, json = accepted.find("text/html"), accepted.find("application/json")
-    return html >= 0 and (json < 0 or html < json)
 
 
 def _deleted(request: Request, done: Erasure, name: str) -> Any:

@@ -1,4 +1,4 @@
-"""All pages in one router: `create_app` includes `pages` and puts the service on `app.state.service`."""
+"""All pages in one router: `create_app` includes `router` and puts the service on `app.state.service`."""
 
 from fastapi import APIRouter
 
@@ -8,6 +8,6 @@ from api.pages.opening import opening
 from api.pages.records import records
 from api.pages.why import why
 
-pages = APIRouter()
+router = APIRouter()
 for _part in (opening, consents, records, why, leaving, one_click):
-    pages.include_router(_part)
+    router.include_router(_part)

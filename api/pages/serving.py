@@ -62,12 +62,21 @@ class PageRoute(APIRoute):
             except HTTPException:
                 response = refusal(request, 400, "not_understood")
             except UNAVAILABLE:
+                if not wants_html(request):
+                    raise
                 response = refusal(request, 503, "unavailable")
             for name, value in HEADERS.items():
                 response.headers.setdefault(name, value)
             return response
 
         return handled
+
+
+def wants_html(request: Request) -> bool:
+    """Tell whether a browser asks. Programs that take anything get JSON."""
+    accepted = request.headers.get("accept", "")
+    html, json = accepted.find("text/html"), accepted.find("application/json")
+    return html >= 0 and (json < 0 or html < json)
 
 
 def service_of(request: Request) -> Service:

@@ -9,9 +9,7 @@ from urllib.parse import urlsplit
 from fastapi import Depends, Request, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.datastructures import FormData
-from starlette.types import Message
 
-from api.dependencies import limited_body
 from api.pages.serving import Refusal, base_path, service_of
 from api.service import Service
 from api.tokens import BadToken, Kind, Token
@@ -127,15 +125,10 @@ def _own_origins(service: Service, request: Request) -> set[str]:
 
 
 async def read_form(request: Request) -> FormData:
-    """Read a form of limited size; a refusal when the body is not one."""
+    """Read a form; a refusal when the body is not one."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() not in FORM_TYPES:
         raise Refusal(415, "not_understood")
-    raw = await limited_body(request)
-
-    async def again() -> Message:  # noqa: RUF029  what ASGI awaits
-        return {"type": "http.request", "body": raw, "more_body": False}
-
-    return await Request(request.scope, again).form(max_fields=_MOST_FIELDS, max_files=0)
+    return await request.form(max_fields=_MOST_FIELDS, max_files=0)
 
 
 async def own_form(request: Request, who: VisitorDep) -> FormData:

@@ -37,8 +37,9 @@ async def show(request: Request, who: VisitorDep) -> Response:
     """Rank as the app would, and show the reasons; nothing is recorded."""
     service = service_of(request)
     locale = language(request)
+    recommending: Recommending = request.app.state.recommending
     query = Query(limit=SHOWN, locale=locale, explain="full")
-    done = await Recommending(service).recommend(who.app_id, who.user_hash, query)
+    done = await recommending.recommend(who.app_id, who.user_hash, query)
     documents = explanation.items(done.ranking, "full", locale)
     titles = {signal.id: signal.texts[locale].title for signal in SIGNALS.values()}
     items = [

@@ -1,9 +1,11 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import polars as pl
 import pytest
 from playwright.sync_api import sync_playwright
 from rich.console import Console
@@ -144,18 +146,21 @@ def test_writes_html_and_json(result: Result, tmp_path: Path) -> None:
     )
 
 
-def test_terminal_table_fits_80_columns(result: Result) -> None:
-    """Every model, value and interval is readable on a terminal of 80 columns."""
-    console = Console(width=80, record=True, file=None, quiet=False, force_terminal=False)
+@pytest.mark.parametrize("factor", [1.0, 0.05])
+def test_terminal_table_fits_80_columns(result: Result, factor: float) -> None:
+    """Every model, value and interval is readable on a terminal of 80 columns, also where figures are small."""
+    bounds = [pl.col(name) * factor for name in ("value", "low", "high")]
+    shown = replace(result, scores=result.scores.with_columns(bounds))
+    console = Console(width=80, force_terminal=False)
     with console.capture() as capture:
-        console.print(report.table(result))
+        console.print(report.table(shown))
     text = capture.get()
     assert max(map(len, text.splitlines())) <= 80
     assert "…" not in text
     for title in (found.title for found in CONTESTANTS.values()):
         assert title in text
-    value = result.scores.filter(model="ours", metric="ndcg")["value"][0]
-    assert f"{value:.3f}" in text
+    value = shown.scores.filter(model="ours", metric="ndcg")["value"][0]
+    assert (f"{value:.3f}" if factor == 1 else f"{value:.4f}") in text
 
 
 def test_summary_uses_the_words_of_the_intervals(result: Result) -> None:

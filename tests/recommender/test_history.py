@@ -1,17 +1,23 @@
 import hashlib
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 
+from numpy.typing import NDArray
+
 from recommender.history import SIGNAL_IDS, History
 from recommender.profile import Features
 from tests.recommender.histories import DAY, catalogue, events, history
 
+Array = NDArray[Any]
+
 FEATURES = Features(("a", "b"), ("sleep",))
 
 
-def columns(found: History) -> list[np.ndarray]:
+def columns(found: History) -> list[Array]:
+    """Every array of a history."""
     return [found.seeds, found.person, found.signal, found.resource, found.topic, found.value, found.at]
 
 
@@ -29,7 +35,9 @@ def test_order_of_rows_changes_nothing() -> None:
 def test_people_are_ordered_by_pseudonym_and_seeded_from_it_alone() -> None:
     """A seed is the first 8 bytes of the pseudonym's SHA-256, whoever else is there; zero bytes at its end count."""
     people = [b"z\0", b"z", b"a"]
-    found = History.from_columns(people, ["views"] * 3, ["a"] * 3, [None] * 3, [None] * 3, [1, 2, 3], FEATURES)
+    found = History.from_columns(
+        people, ["views"] * 3, ["a"] * 3, [None] * 3, [None] * 3, [1, 2, 3], FEATURES
+    )
     expected = [int.from_bytes(hashlib.sha256(name).digest()[:8], "big") for name in (b"a", b"z", b"z\0")]
     assert found.seeds.tolist() == expected
     assert found.person.tolist() == [0, 1, 2]

@@ -1,0 +1,45 @@
+# Everything a newcomer needs: `make demo` and `make test`. Each sets up its own virtual environment first.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+# LightFM's source build would tune itself to the machine that it is built on; the same code should run everywhere.
+export LIGHTFM_NO_CFLAGS := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help demo test lint bench lock clean
+
+help: ## Say what there is
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+$(READY): requirements.lock pyproject.toml
+	@echo "Setting up a virtual environment in $(VENV) (a few minutes the first time) ..."
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 14) else "Python 3.11, 3.12 or 3.13 is needed, this is %d.%d. Say which: make PYTHON=python3.12" % v)'
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --no-deps --editable .
+	@touch $(READY)
+
+demo: $(READY) ## Simulate a small community, train, serve, and print the links
+	@$(BIN)/assent demo
+
+test: $(READY) ## Run every test: SQLite, PostgreSQL, and Chromium where there is one
+	@$(BIN)/python -m pytest
+
+lint: $(READY) ## Check style, types and the import contracts
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: $(READY) ## Print the benchmarks, as ratios measured in one run
+	@$(BIN)/python -m benchmarks
+
+lock: ## Resolve the dependencies again, with hashes and without naming an index
+	@uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-header --no-annotate --quiet --upgrade --output-file requirements.lock
+
+clean: ## Remove what was made here
+	@rm -rf $(VENV) build demo reports .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info

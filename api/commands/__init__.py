@@ -1,0 +1,1 @@
+"""The commands of `assent`, a module for each noun."""

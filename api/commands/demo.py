@@ -1,0 +1,118 @@
+"""`assent demo`: a small simulated community, a trained model, and a partner app to try it all in."""
+
+import asyncio
+import base64
+import secrets
+import shutil
+import socket
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.panel import Panel
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from api import administration, schema, serving
+from api.commands.running import Failed, console, progress_of, settings_of
+from api.demo import community, partner
+from api.keys import Scope
+from api.service import Service
+from api.settings import Settings
+from api.training import Outcome, train_app
+from recommender.exchange import shipped
+
+APP_ID, APP_NAME = "demo", "Harbour (demo)"
+
+
+def demo(
+    context: typer.Context,
+    folder: Annotated[Path, typer.Option(help="Where the demo's database and models go; made anew each time")] = Path("demo"),
+    people: Annotated[int, typer.Option(min=50, max=5000, help="How many people are simulated")] = 300,
+) -> None:
+    """Simulate a small community, train, serve, and print the links."""
+    listening = _a_port(context)
+    settings = settings_of(
+        context,
+        database_url=f"sqlite:///{folder / 'demo.db'}",
+        releases_url=str(folder / "releases"),
+        secret=base64.b64encode(secrets.token_bytes(32)).decode(),
+        port=listening.getsockname()[1],
+    )
+    _clear(folder)
+    key = asyncio.run(_prepare(settings, people))
+    serving.serve(
+        settings,
+        with_worker=True,
+        listening=listening,
+        extend=lambda app: app.mount("/demo", partner.create_partner(app, key)),
+        ready=_links,
+    )
+
+
+def _a_port(context: typer.Context) -> socket.socket:
+    host, port = context.obj.get("host", "127.0.0.1"), int(context.obj.get("port", 8000))
+    try:
+        return serving.listen(host, port)
+    except OSError:
+        console.print(f"Port {port} is taken; using a free one.", highlight=False)
+        return serving.listen(host, 0)
+
+
+def _clear(folder: Path) -> None:
+    """Remove a former demo, and nothing else that may lie in the folder."""
+    if folder.exists() and not folder.is_dir():
+        raise Failed(f"{folder} is not a folder", code=2)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("demo.db", "demo.db-wal", "demo.db-shm"):
+        (folder / name).unlink(missing_ok=True)
+    shutil.rmtree(folder / "releases", ignore_errors=True)
+
+
+async def _prepare(settings: Settings, people: int) -> str:
+    columns = (TextColumn("{task.description:<34}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("Creating the database", total=1.0)
+        await schema.migrate(settings.database_url)
+        service = Service.create(settings)
+        bar.update(task, completed=1.0)
+        task = bar.add_task("Loading the catalogue", total=1.0)
+        await administration.ensure_app(service, APP_ID, APP_NAME)
+        resources = shipped()
+        await administration.import_catalog(service, APP_ID, resources)
+        bar.update(task, completed=1.0)
+        task = bar.add_task(f"Simulating {people} people", total=1.0)
+        counted = await community.simulate(
+            service, APP_ID, people=people, seed=1, progress=lambda part: bar.update(task, completed=part)
+        )
+        task = bar.add_task("Training the model", total=1.0)
+        tell = progress_of(bar, task)
+        outcome = await train_app(service, APP_ID, lambda _, part: tell("Training the model", part))
+        bar.update(task, completed=1.0)
+        scopes = [Scope.RECOMMEND, Scope.EVENTS, Scope.CONSENT, Scope.ERASE, Scope.CATALOG]
+        key = await administration.create_key(service, APP_ID, "demo partner app", scopes)
+        await service.close()
+    _summary(len(resources), people, counted, outcome)
+    return key.text
+
+
+def _summary(resources: int, people: int, counted: object, outcome: Outcome) -> None:
+    console.print(f"{resources} resources, {people} simulated people, {counted}.", highlight=False)
+    if outcome.holdout is not None:
+        console.print(
+            f"Model {outcome.status}: NDCG@10 {outcome.holdout.ndcg:.3f} on held-out events; "
+            f"popularity reaches {outcome.holdout.popularity_ndcg:.3f}. (Simulated people: a figure of the simulation, not of the world.)",
+            highlight=False,
+        )
+
+
+def _links(address: str) -> None:
+    console.print(
+        Panel(
+            f"A partner app to try   {address}/demo/\n"
+            f"Consent page           open it from there: \"Your choices\"\n"
+            f"API documentation      {address}/docs\n\n"
+            "Everybody in it is simulated. Ctrl+C stops it.",
+            title="Assent is ready",
+            highlight=False,
+        )
+    )

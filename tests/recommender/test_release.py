@@ -1,0 +1,198 @@
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from recommender.errors import CorruptRelease
+from recommender.profile import Features
+from recommender.release import (
+    Manifest,
+    Release,
+    Shard,
+    TrainingConfig,
+    delete,
+    features_digest,
+    load,
+    release_digest,
+    save,
+)
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+FEATURES = Features(("a", "b", "c"), ("grief", "sleep"))
+CONFIG = TrainingConfig(components=4, profile_topic_share=0.5, resource_topic_share=0.25)
+
+
+def release(shards: int = 2, features: Features = FEATURES) -> Release:
+    """A release of random numbers."""
+    random = np.random.default_rng(0)
+    size = len(features.resources) + len(features.topics)
+    made = tuple(
+        Shard(
+            *(
+                random.normal(size=shape).astype(np.float32)
+                for shape in ((len(features), 4), (size, 4), (size,))
+            )
+        )
+        for _ in range(shards)
+    )
+    digests, names = tuple(shard.digest for shard in made), features_digest(features)
+    manifest = Manifest(
+        digest=release_digest(CONFIG, names, digests), config=CONFIG, features_digest=names, shard_digests=digests,
+        rows_digest="", people=3, events=9, rows=6, positives=6, libraries={}, created_at=NOW,
+    )  # fmt: skip
+    return Release(made, features, manifest)
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_what_is_saved_is_loaded(tmp_path: Path, scheme: str) -> None:
+    """Arrays, names and manifest come back as they were, from a path or a URL; nothing in the folder is a pickle."""
+    saved = release().noting(metrics={"ndcg": 0.5}, ledger_checkpoint="checkpoint")
+    save(saved, f"{scheme}{tmp_path}/new/one")
+    loaded = load(f"{scheme}{tmp_path}/new/one")
+    assert loaded.manifest == saved.manifest
+    assert loaded.features == saved.features
+    for one, other in zip(saved.shards, loaded.shards, strict=True):
+        assert one.digest == other.digest
+        np.testing.assert_array_equal(one.resource_biases, other.resource_biases)
+    names = {path.name for path in (tmp_path / "new/one").iterdir()}
+    assert names == {"manifest.json", "features.json", "shard-0.safetensors", "shard-1.safetensors"}
+
+
+def test_a_release_can_be_kept_in_an_object_store() -> None:
+    """Any file system of fsspec does; here the one in memory."""
+    save(release(), "memory://releases/one")
+    assert load("memory://releases/one").manifest == release().manifest
+    delete("memory://releases/one")
+    with pytest.raises(CorruptRelease, match=r"manifest\.json is missing"):
+        load("memory://releases/one")
+
+
+def test_noting_keeps_the_digest() -> None:
+    """Metrics, checkpoint and time are not what makes a release."""
+    noted = release().noting(metrics={"ndcg": 0.5}, ledger_checkpoint="checkpoint")
+    assert noted.manifest.digest == release().manifest.digest
+    assert noted.noting(metrics={"ndcg": 0.6}).manifest.ledger_checkpoint == "checkpoint"
+
+
+@pytest.mark.parametrize(
+    "name", ["manifest.json", "features.json", "shard-0.safetensors", "shard-1.safetensors"]
+)
+@pytest.mark.parametrize("how", ["missing", "cut", "empty"])
+def test_a_damaged_file_is_noticed(tmp_path: Path, name: str, how: str) -> None:
+    """A file that is gone, cut short or empty raises CorruptRelease, which says which file."""
+    save(release(), str(tmp_path))
+    content = (tmp_path / name).read_bytes()
+    if how == "missing":
+        (tmp_path / name).unlink()
+    else:
+        (tmp_path / name).write_bytes(content[: len(content) // 2] if how == "cut" else b"")
+    with pytest.raises(CorruptRelease, match=name):
+        load(str(tmp_path))
+
+
+def test_a_changed_number_is_noticed(tmp_path: Path) -> None:
+    """One flipped bit of an array raises CorruptRelease."""
+    save(release(), str(tmp_path))
+    content = bytearray((tmp_path / "shard-1.safetensors").read_bytes())
+    content[-3] ^= 1
+    (tmp_path / "shard-1.safetensors").write_bytes(content)
+    with pytest.raises(CorruptRelease, match="does not match its digest"):
+        load(str(tmp_path))
+
+
+def test_changed_names_and_settings_are_noticed(tmp_path: Path) -> None:
+    """Two names exchanged, a setting changed or an unknown format raise CorruptRelease."""
+    save(release(), str(tmp_path))
+    names, manifest = tmp_path / "features.json", tmp_path / "manifest.json"
+    names.write_text(json.dumps({"resources": ["b", "a", "c"], "topics": ["grief", "sleep"]}))
+    with pytest.raises(CorruptRelease, match=r"features\.json does not match"):
+        load(str(tmp_path))
+    save(release(), str(tmp_path))
+    whole = json.loads(manifest.read_text())
+    whole["config"]["profile_topic_share"] = 0.7
+    manifest.write_text(json.dumps(whole))
+    with pytest.raises(CorruptRelease, match=r"manifest\.json does not match"):
+        load(str(tmp_path))
+    manifest.write_text(json.dumps(whole | {"format": 2}))
+    with pytest.raises(CorruptRelease, match=r"manifest\.json cannot be read"):
+        load(str(tmp_path))
+
+
+def test_arrays_of_other_shapes_are_noticed(tmp_path: Path) -> None:
+    """A shard whose digest is right but whose rows are not those of the names raises CorruptRelease."""
+    wrong = release(features=Features(("a", "b"), ("grief", "sleep")))
+    names = features_digest(FEATURES)
+    digest = release_digest(CONFIG, names, wrong.manifest.shard_digests)
+    manifest = wrong.manifest.model_copy(update={"features_digest": names, "digest": digest})
+    save(Release(wrong.shards, FEATURES, manifest), str(tmp_path))
+    with pytest.raises(CorruptRelease, match="shape"):
+        load(str(tmp_path))
+
+
+def test_the_manifest_is_written_last(tmp_path: Path) -> None:
+    """A release whose writing broke off before the end is no release."""
+    whole = release()
+    broken = Release((whole.shards[0], None), whole.features, whole.manifest)  # type: ignore[arg-type]  breaks save
+    with pytest.raises(TypeError):
+        save(broken, str(tmp_path))
+    assert not (tmp_path / "manifest.json").exists()
+    with pytest.raises(CorruptRelease, match=r"manifest\.json is missing"):
+        load(str(tmp_path))
+
+
+def test_deleting_removes_everything_and_is_harmless_twice(tmp_path: Path) -> None:
+    """The folder goes; deleting what is not there does nothing."""
+    save(release(), str(tmp_path / "one"))
+    delete(str(tmp_path / "one"))
+    assert not (tmp_path / "one").exists()
+    delete(str(tmp_path / "one"))
+
+
+TOPICS = sparse.csr_array(np.array([[1, 0], [1, 1], [0, 0]], dtype=np.float32))
+
+
+def test_inputs_and_outputs_add_topics_in_equal_shares() -> None:
+    """A feature and a resource are their own row plus the share of their topics' rows; shards stand side by side."""
+    whole = release()
+    inputs, (outputs, biases) = whole.inputs(FEATURES, TOPICS), whole.outputs(FEATURES, TOPICS)
+    assert inputs.shape == (len(FEATURES), 8)
+    assert outputs.shape == (3, 8)
+    for number, shard in enumerate(whole.shards):
+        own, part = shard.feature_embeddings, slice(4 * number, 4 * number + 4)
+        np.testing.assert_allclose(inputs[1, part], (own[1] + 0.25 * own[3] + 0.25 * own[4]) / 2, rtol=1e-5)
+        np.testing.assert_allclose(inputs[2:, part], own[2:] / 2, rtol=1e-5)
+        own = shard.resource_embeddings
+        np.testing.assert_allclose(outputs[1, part], own[1] + 0.125 * own[3] + 0.125 * own[4], rtol=1e-5)
+    mean = np.mean([shard.resource_biases for shard in whole.shards], axis=0)
+    np.testing.assert_allclose(biases, [mean[0] + 0.25 * mean[3], mean[1] + 0.125 * mean[3] + 0.125 * mean[4], mean[2]], rtol=1e-5)  # fmt: skip
+
+
+def test_todays_catalogue_may_differ_from_the_releases() -> None:
+    """Known names keep their rows wherever they stand; a new resource has its topics' part alone; a new topic has none."""
+    whole = release()
+    today = Features(("aa", "b", "z"), ("mood", "sleep"))
+    topics = sparse.csr_array(np.array([[0, 1], [0, 0], [1, 0]], dtype=np.float32))
+    inputs, (outputs, biases) = whole.inputs(today, topics), whole.outputs(today, topics)
+    then_in, (then_out, then_biases) = whole.inputs(FEATURES, TOPICS * 0), whole.outputs(FEATURES, TOPICS * 0)
+    np.testing.assert_allclose(inputs[1], then_in[1], rtol=1e-6)
+    np.testing.assert_allclose(outputs[1], then_out[1], rtol=1e-6)
+    np.testing.assert_allclose(biases[1], then_biases[1], rtol=1e-6)
+    np.testing.assert_allclose(inputs[0], 0.5 * then_in[4], rtol=1e-5)
+    np.testing.assert_allclose(inputs[5:], then_in[5:], rtol=1e-6)
+    sleep = np.concatenate([shard.resource_embeddings[4] for shard in whole.shards])
+    np.testing.assert_allclose(outputs[0], 0.25 * sleep, rtol=1e-5)
+    assert not inputs[[2, 3]].any()
+    assert not outputs[2].any()
+    assert biases[2] == 0
+
+
+def test_an_empty_catalogue_is_no_error() -> None:
+    """Nothing to show gives empty arrays."""
+    nothing = Features((), ())
+    outputs, biases = release().outputs(nothing, sparse.csr_array((0, 0)))
+    assert outputs.shape == (0, 8)
+    assert biases.shape == (0,)
+    assert release().inputs(nothing, sparse.csr_array((0, 0))).shape == (5, 8)

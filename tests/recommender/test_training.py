@@ -1,0 +1,199 @@
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from recommender.errors import NotEnoughData
+from recommender.history import History
+from recommender.profile import Features, ProfileConfig
+from recommender.release import Release, TrainingConfig
+from recommender.snapshots import present_profiles
+from recommender.training import beats_popularity, feature_map, train
+from tests.recommender.histories import TOPICS, catalogue, events, history, without
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+SMALL = TrainingConfig(components=8, epochs=2)
+
+
+def trained(found: History, size: int = 24, config: TrainingConfig = SMALL) -> Release:
+    """A release trained on a history over a catalogue of `size`."""
+    features, topics = catalogue(size)
+    return train(found, features, topics, config, now=NOW)
+
+
+def test_same_rows_give_the_same_digest_in_any_order_at_any_time() -> None:
+    """Neither the order of rows nor the moment of training changes a byte; another seed does."""
+    features, topics = catalogue(24)
+    table = events(60, 15, 24)
+    first = trained(history(table, features))
+    shuffled = history(table.sample(fraction=1.0, shuffle=True, seed=5), features)
+    again = train(shuffled, features, topics, SMALL, now=NOW.replace(year=2027))
+    assert again.manifest.digest == first.manifest.digest
+    assert again.manifest.rows_digest == first.manifest.rows_digest
+    for one, other in zip(first.shards, again.shards, strict=True):
+        assert one.feature_embeddings.tobytes() == other.feature_embeddings.tobytes()
+    other_seed = SMALL.model_copy(update={"seed": 1})
+    assert trained(history(table, features), config=other_seed).shards[0].digest != first.shards[0].digest
+
+
+def test_digest_does_not_depend_on_the_process() -> None:
+    """Two processes with other numbers of threads and another hash seed train the same bytes."""
+    program = (
+        "from tests.recommender.histories import *\n"
+        "from tests.recommender.test_training import *\n"
+        "features, _ = catalogue(400)\n"
+        "print(trained(history(events(500, 15, 400), features), 400, TrainingConfig(epochs=1)).manifest.digest)\n"
+    )
+    digests = [
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env=os.environ | {"OPENBLAS_NUM_THREADS": threads, "OMP_NUM_THREADS": threads, "PYTHONHASHSEED": threads},
+            capture_output=True, check=True, text=True,
+        ).stdout
+        for threads in ("1", "2")
+    ]  # fmt: skip
+    assert digests[0] == digests[1]
+    assert len(digests[0].strip()) == 64
+
+
+def test_only_the_leavers_shard_changes() -> None:
+    """Without one person, every shard but theirs keeps its bytes; the release is one that never knew them."""
+    features, _ = catalogue(24)
+    table, config = events(120, 15, 24), SMALL.model_copy(update={"shards": 3})
+    everyone, others = history(table, features), history(without(table, 7), features)
+    before, after = trained(everyone, config=config), trained(others, config=config)
+    leaver = next(iter(set(everyone.seeds.tolist()) - set(others.seeds.tolist())))
+    changed = [one.digest != other.digest for one, other in zip(before.shards, after.shards, strict=True)]
+    assert changed == [number == leaver % 3 for number in range(3)]
+    assert before.manifest.digest != after.manifest.digest
+
+
+def test_a_release_has_rows_for_features_and_none_for_people() -> None:
+    """Shapes are those of the catalogue alone, whoever the people are."""
+    features, _ = catalogue(24)
+    release = trained(history(events(60, 15, 24), features))
+    (shard,) = release.shards
+    assert shard.feature_embeddings.shape == (24 + len(TOPICS) + 5, 8)
+    assert shard.resource_embeddings.shape == (24 + len(TOPICS), 8)
+    assert shard.resource_biases.shape == (24 + len(TOPICS),)
+    assert {array.dtype for array in (shard.feature_embeddings, shard.resource_embeddings)} == {
+        np.dtype(np.float32)
+    }
+    assert release.manifest.people == 60
+    assert "pseudonym" not in release.manifest.model_dump_json()
+
+
+def test_scores_are_those_of_lightfms_own_arithmetic() -> None:
+    """`inputs` and `outputs` of a release give bias + <profile, resource> as the shards were trained, averaged."""
+    features, topics = catalogue(24)
+    found = history(events(80, 15, 24), features)
+    config = SMALL.model_copy(update={"shards": 2})
+    release = trained(found, config=config)
+    profiles = present_profiles(found, features, ProfileConfig())
+    outputs, biases = release.outputs(features, topics)
+    scores = profiles @ release.inputs(features, topics) @ outputs.T + biases
+    spread = profiles @ feature_map(features, topics, config.profile_topic_share)
+    described = sparse.hstack([sparse.eye_array(24), config.resource_topic_share * topics]).tocsr()
+    expected = np.mean(
+        [
+            spread @ shard.feature_embeddings @ (described @ shard.resource_embeddings).T
+            + described @ shard.resource_biases
+            for shard in release.shards
+        ],
+        axis=0,
+    )
+    np.testing.assert_allclose(scores, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_an_unused_resource_is_placed_by_its_topics() -> None:
+    """A resource nobody took up has nothing of its own, and people with a taste for its topic rank it higher."""
+    features, topics = catalogue(24)
+    table = events(300, 15, 24)
+    table = table.filter(table["resource"].is_null() | (table["resource"] != "r0020"))  # of the first topic
+    found = history(table, features)
+    release = trained(found, config=TrainingConfig(components=16))
+    assert not release.shards[0].resource_embeddings[20].any()
+    outputs, biases = release.outputs(features, topics)
+    scores = (
+        present_profiles(found, features, ProfileConfig()) @ release.inputs(features, topics) @ outputs.T
+        + biases
+    )
+    rank = (scores > scores[:, [20]]).sum(axis=1)
+    fond = np.array([number % len(TOPICS) == 0 for number in range(300)])
+    assert rank[fond].mean() + 3 < rank[~fond].mean()
+
+
+def test_the_model_beats_popularity_where_people_have_tastes() -> None:
+    """With tastes the held-out NDCG is well above popularity's; it is asked of people of both parts only."""
+    features, topics = catalogue(40)
+    found = history(events(300, 20, 40), features)
+    result = beats_popularity(found, features, topics, TrainingConfig(components=16), now=NOW)
+    assert result.passed
+    assert result.ndcg > 1.5 * result.popularity_ndcg > 0
+    assert 100 < result.people <= 300
+
+
+def test_the_model_does_not_beat_popularity_on_noise() -> None:
+    """Where everyone uses the same few things at random, the check says no."""
+    features, topics = catalogue(40)
+    random = np.random.default_rng(1)
+    table = events(200, 12, 40)
+    often = np.minimum(random.geometric(0.15, len(table)) - 1, 39)
+    table = table.with_columns(
+        resource=np.array(features.resources)[often], topic=None, signal=np.array(["views"] * len(table))
+    )
+    result = beats_popularity(history(table, features), features, topics, TrainingConfig(epochs=10), now=NOW)
+    assert not result.passed
+
+
+def test_ndcg_of_the_holdout_is_right_for_popularity() -> None:
+    """A case worked out by hand: the most used resource of the past is what three of four people take up next."""
+    features = Features(("a", "b", "c", "d"), ())
+    used = [("p", "cd"), ("q", "cd"), ("r", "cd"), ("s", "dc"), ("t", "ab"), ("u", "ba"), ("v", "ba")]
+    later = [("p", "b"), ("q", "b"), ("r", "b"), ("s", "a")]
+    rows = [(who, name, place) for who, names in used for place, name in enumerate(names)]
+    rows += [(who, name, 100) for who, name in later]
+    people, names, at = zip(*rows, strict=True)
+    empty = [None] * len(rows)
+    found = History.from_columns(
+        [who.encode() for who in people], ["views"] * len(rows), names, empty, empty, at, features
+    )
+    config = TrainingConfig(components=2, epochs=0)
+    result = beats_popularity(found, features, sparse.csr_array((4, 0)), config, now=NOW)
+    # a and b are equally popular, so a stands first: b at rank 2 for p, q and r, a at rank 1 for s.
+    assert result.people == 4
+    assert result.popularity_ndcg == pytest.approx((3 / np.log2(3) + 1) / 4)
+
+
+@pytest.mark.parametrize("names", ["", "a", "aaaa", "abab"[:2]])
+def test_too_little_is_said(names: str) -> None:
+    """No person, one event, one resource, or one answer only raise NotEnoughData, in training and in the check."""
+    features = Features(("a", "b"), ())
+    size = len(names)
+    found = History.from_columns(
+        [b"p"] * size, ["views"] * size, list(names), [None] * size, [None] * size, range(size), features
+    )
+    topics = sparse.csr_array((2, 0))
+    with pytest.raises(NotEnoughData):
+        train(found, features, topics, SMALL, now=NOW)
+    with pytest.raises(NotEnoughData):
+        beats_popularity(found, features, topics, SMALL, now=NOW)
+
+
+def test_progress_never_goes_back_and_ends_at_one() -> None:
+    """Progress is told in growing parts of the whole, over all shards."""
+    features, topics = catalogue(24)
+    told: list[float] = []
+    config = SMALL.model_copy(update={"shards": 2})
+    train(
+        history(events(80, 15, 24), features), features, topics, config,
+        now=NOW, progress=lambda _, part: told.append(part),
+    )  # fmt: skip
+    assert told == sorted(told)
+    assert told[0] == 0.0
+    assert told[-1] == 1.0
+    assert len(told) > 4
