@@ -12,7 +12,7 @@ from recommender.catalog import Resource
 DAY = 86_400_000_000
 
 
-class NoSuchApp(Exception):  # noqa: N818  says what is the case
+class NoSuchApp(Exception):
     """No app of this id is registered."""
 
 

@@ -12,7 +12,7 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from api import administration, people, serving, worker
-from api import schema as schema_
+from api import schema as database_schema
 from api.commands import catalog, demo, evaluate, keys
 from api.commands.running import Failed, console, progress_of, settings_of, settings_options, with_service
 from api.service import Service
@@ -49,7 +49,7 @@ def secret() -> None:
 def migrate(context: typer.Context) -> None:
     """Create the database's schema, or bring it up to date."""
     settings = settings_of(context)
-    asyncio.run(schema_.migrate(settings.database_url))
+    asyncio.run(database_schema.migrate(settings.database_url))
     console.print("The database is up to date.")
 
 

@@ -112,7 +112,7 @@ class SqlitePointReads:
         """Compile a statement once."""
         return Prepared(statement, SQLiteDialect_pysqlite())
 
-    async def rows(self, prepared: Prepared, values: dict[str, Any], purpose: str) -> Sequence[Any]:  # noqa: ARG002, RUF029
+    async def rows(self, prepared: Prepared, values: dict[str, Any], purpose: str) -> Sequence[Any]:  # noqa: ARG002
         """Run it, without giving up the loop: the read takes microseconds."""
         if self._connection is None:
             self._connection = sqlite3.connect(
@@ -121,7 +121,7 @@ class SqlitePointReads:
             self._connection.execute("PRAGMA query_only=ON")
         return self._connection.execute(prepared.sql, prepared.bind(values)).fetchall()
 
-    async def close(self) -> None:  # noqa: RUF029  the other implementation waits
+    async def close(self) -> None:
         """Let go of the connection."""
         if self._connection is not None:
             self._connection.close()
@@ -138,14 +138,15 @@ class PostgresPointReads:
 
     def prepare(self, statement: Select[Any]) -> Prepared:
         """Compile a statement once."""
-        return Prepared(statement, PGDialect_asyncpg())
+        return Prepared(statement, PGDialect_asyncpg())  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
 
     async def rows(self, prepared: Prepared, values: dict[str, Any], purpose: str) -> Sequence[Any]:
         """Run it under row-level security."""
         pool = await self._opened()
         async with pool.acquire() as connection, connection.transaction(readonly=True):
             await connection.fetchval(_CONTEXT_DRIVER, values["app_id"], purpose)
-            return await connection.fetch(prepared.sql, *prepared.bind(values))
+            found: Sequence[Any] = await connection.fetch(prepared.sql, *prepared.bind(values))
+            return found
 
     async def _opened(self) -> "asyncpg.Pool[Any]":
         async with self._opening:

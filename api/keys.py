@@ -31,7 +31,7 @@ class Scope(StrEnum):
     ADMIN = "admin"
 
 
-class BadKey(Exception):  # noqa: N818  says what is the case
+class BadKey(Exception):
     """The key is malformed, unknown, over or revoked; which of them is nobody's business."""
 
 

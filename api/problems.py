@@ -51,7 +51,7 @@ class ProblemDetails(BaseModel):
     errors: list[FieldProblem] | None = Field(default=None, description="The fields that are wrong")
 
 
-class Problem(Exception):  # noqa: N818  RFC 9457's word
+class Problem(Exception):
     """An error to be answered as it is. `more` adds members to the document."""
 
     def __init__(
@@ -137,7 +137,7 @@ def of_validation(errors: Sequence[Any]) -> Problem:
     return Problem(422, "invalid_request", "the request is not valid", errors=fields)
 
 
-def _of(error: Exception) -> Problem:  # noqa: PLR0911  one row of the table each
+def _of(error: Exception) -> Problem:  # noqa: C901, PLR0911  one row of the table each
     match error:
         case Problem():
             return error
@@ -160,20 +160,7 @@ def _of(error: Exception) -> Problem:  # noqa: PLR0911  one row of the table eac
         case IntegrityError():
             return Problem(409, "conflict", "another request did the same at the same time, try again")
         case HTTPException():
-            codes = {
-                413: "payload_too_large",
-                404: "not_found",
-                405: "method_not_allowed",
-                401: "unauthenticated",
-                403: "forbidden",
-            }
-            headers = dict(error.headers or {})
-            return Problem(
-                error.status_code,
-                codes.get(error.status_code, "invalid_request"),
-                error.detail,
-                headers=headers,
-            )
+            return _of_status(error)
         case _ if isinstance(error, UNAVAILABLE) or (
             isinstance(error, DBAPIError) and error.connection_invalidated
         ):
@@ -185,7 +172,20 @@ def _of(error: Exception) -> Problem:  # noqa: PLR0911  one row of the table eac
             return Problem(500, "internal", "something went wrong on our side")
 
 
-async def answer(_request: Request, error: Exception) -> Response:  # noqa: RUF029  FastAPI awaits it
+def _of_status(error: HTTPException) -> Problem:
+    """Return the problem of what the framework itself refuses."""
+    codes = {
+        401: "unauthenticated",
+        403: "forbidden",
+        404: "not_found",
+        405: "method_not_allowed",
+        413: "payload_too_large",
+    }
+    code = codes.get(error.status_code, "invalid_request")
+    return Problem(error.status_code, code, error.detail, headers=dict(error.headers or {}))
+
+
+async def answer(_request: Request, error: Exception) -> Response:
     """Answer any exception."""
     return _of(error).response()
 

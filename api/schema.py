@@ -7,10 +7,10 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, event, pool
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
-from api.database import prepare_sqlite, async_url
+from api.database import async_url, prepare_sqlite
 
 
-class SchemaOutdated(Exception):  # noqa: N818  says what is the case
+class SchemaOutdated(Exception):
     """The database was not brought up to date."""
 
 

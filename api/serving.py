@@ -50,14 +50,19 @@ def serve(
         extend(application)
     # No access log: paths carry user ids.
     config = uvicorn.Config(
-        application, access_log=False, log_level="warning", timeout_graceful_shutdown=GRACE_S, server_header=False
+        application,
+        access_log=False,
+        log_level="warning",
+        timeout_graceful_shutdown=GRACE_S,
+        server_header=False,
     )
     server = uvicorn.Server(config)
 
     async def run() -> None:
         async with _worker(settings) if with_worker else contextlib.nullcontext():
             serving = asyncio.create_task(server.serve(sockets=[listening]))
-            while not server.started and not serving.done():
+            # The server has a flag for it, and nothing to wait on.
+            while not server.started and not serving.done():  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
             if server.started:
                 (ready or _say)(address)
@@ -87,7 +92,12 @@ async def _worker(settings: Settings) -> AsyncIterator[None]:
 async def _keep_running(settings: Settings) -> None:
     while True:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "api.cli", "worker", env={**os.environ, **environment(settings)}, start_new_session=True
+            sys.executable,
+            "-m",
+            "api.cli",
+            "worker",
+            env={**os.environ, **environment(settings)},
+            start_new_session=True,
         )
         try:
             await process.wait()

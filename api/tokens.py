@@ -27,7 +27,7 @@ class Kind(IntEnum):
     SESSION = 4
 
 
-class BadToken(Exception):  # noqa: N818  says what is the case
+class BadToken(Exception):
     """The token was never made here, was changed, is of another kind, or is over."""
 
 

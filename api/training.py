@@ -107,10 +107,20 @@ def _train(
         features,
     )
     holdout = beats_popularity(
-        history, features, resource_topics, config, now=now, progress=lambda _, part: progress("checking", part / 2)
+        history,
+        features,
+        resource_topics,
+        config,
+        now=now,
+        progress=lambda _, part: progress("checking", part / 2),
     )
     trained = train(
-        history, features, resource_topics, config, now=now, progress=lambda _, part: progress("training", 0.5 + part / 2)
+        history,
+        features,
+        resource_topics,
+        config,
+        now=now,
+        progress=lambda _, part: progress("training", 0.5 + part / 2),
     )
     return trained, holdout
 

@@ -55,8 +55,8 @@ class Erasure:
     deadline: int
     counts: Mapping[str, int]
     unlearn_epoch: int
-    before: Trained = Trained()  # noqa: RUF009  frozen: one shared value is safe
-    after: Trained = Trained()  # noqa: RUF009
+    before: Trained = Trained()
+    after: Trained = Trained()
     completed_at: int | None = None
     receipt: str | None = None
 

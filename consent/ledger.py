@@ -51,6 +51,10 @@ class Actor:
     pseudonym: str | None = None
 
 
+SELF = Actor()
+"""The person themselves."""
+
+
 @dataclass(frozen=True)
 class ConsentEvent:
     """One line of the ledger; never changed once written. Times are microseconds, UTC."""

@@ -77,7 +77,7 @@ _YEAR = timedelta(days=365)
 _HALF_YEAR = timedelta(days=183)
 
 
-def _signal(  # noqa: PLR0917  a row of the table below, read from left to right
+def _signal(
     id_: str,
     about: About,
     values: Values | None,

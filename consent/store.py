@@ -10,7 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from consent import receipts
-from consent.gate import Permits, SignalTable, permits
+from consent.gate import SignalTable
 from consent.ledger import Actor, Cell, Change, Choice, ConsentEvent, State, cell_after, expiry, state_after
 from consent.notices import Notices
 from consent.pseudonyms import new_id
@@ -26,7 +26,7 @@ class Request:
     notice_version: str
     locale: str
     method: str
-    actor: Actor = Actor()
+    actor: Actor = SELF
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ async def find_subjects(
             subject.c.app_id == app_id, subject.c.user_hash.in_(user_hashes)
         )
     )
-    return {user_hash: subject_id for user_hash, subject_id in rows}
+    return {row.user_hash: row.subject_id for row in rows}
 
 
 async def _subject_for_change(connection: AsyncConnection, app_id: str, user_hash: bytes, now: int) -> str:
@@ -351,6 +351,3 @@ class Ledger:
             .order_by(receipt.c.created_at)
         )
         return [{"receipt": json.loads(row.body), "jws": row.jws} for row in rows]
-
-
-__all__ = ["Changed", "Ledger", "Permits", "Request", "change", "permits"]

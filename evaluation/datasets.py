@@ -48,7 +48,7 @@ A like says what five stars say; who comments has read to the end; who follows a
 
 
 class Columns(BaseModel):
-    """The names of a table's columns. Without a `signal` column every event is a view."""
+    """The names of a table's columns. Where no signal column is named, one called `signal` is read if it is there."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -112,7 +112,8 @@ def table(
     Args:
         path: ends in `.parquet`, or is read as CSV with a header line.
         columns: which column is what.
-        signals: from the file's words for signals to ours; without it the file uses ours.
+        signals: from the file's words for signals to ours; without it the file uses ours. A file without a signal
+            column is one of views.
         name: what reports call it; the file's name without endings otherwise.
 
     Raises:
@@ -120,6 +121,8 @@ def table(
     """
     columns = columns or Columns()
     raw = _read(path)
+    if columns.signal is None and "signal" in raw.columns:
+        columns = columns.model_copy(update={"signal": "signal"})
     require(
         raw,
         [

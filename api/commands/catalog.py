@@ -14,7 +14,9 @@ from recommender.exchange import BadCatalog, Reading, read_csv, read_jsonl, ship
 
 app = typer.Typer(no_args_is_help=True, help="The catalogue: import, export, check.")
 
-File = Annotated[Path | None, typer.Argument(help="A .jsonl or .csv file; the shipped catalogue when left out")]
+File = Annotated[
+    Path | None, typer.Argument(help="A .jsonl or .csv file; the shipped catalogue when left out")
+]
 AppId = Annotated[str, typer.Option("--app", help="The partner app")]
 
 
@@ -60,7 +62,9 @@ def import_(context: typer.Context, file: File = None, app_id: AppId = "demo") -
 @app.command()
 def export(
     context: typer.Context,
-    file: Annotated[Path | None, typer.Argument(help="A .jsonl or .csv file; JSON Lines to the terminal when left out")] = None,
+    file: Annotated[
+        Path | None, typer.Argument(help="A .jsonl or .csv file; JSON Lines to the terminal when left out")
+    ] = None,
     app_id: AppId = "demo",
 ) -> None:
     """Write an app's catalogue to a file."""

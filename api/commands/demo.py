@@ -26,7 +26,9 @@ APP_ID, APP_NAME = "demo", "Harbour (demo)"
 
 def demo(
     context: typer.Context,
-    folder: Annotated[Path, typer.Option(help="Where the demo's database and models go; made anew each time")] = Path("demo"),
+    folder: Annotated[
+        Path, typer.Option(help="Where the demo's database and models go; made anew each time")
+    ] = Path("demo"),
     people: Annotated[int, typer.Option(min=50, max=5000, help="How many people are simulated")] = 300,
 ) -> None:
     """Simulate a small community, train, serve, and print the links."""
@@ -109,7 +111,7 @@ def _links(address: str) -> None:
     console.print(
         Panel(
             f"A partner app to try   {address}/demo/\n"
-            f"Consent page           open it from there: \"Your choices\"\n"
+            f'Consent page           open it from there: "Your choices"\n'
             f"API documentation      {address}/docs\n\n"
             "Everybody in it is simulated. Ctrl+C stops it.",
             title="Assent is ready",

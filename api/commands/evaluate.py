@@ -20,11 +20,19 @@ from recommender import store
 def evaluate(
     context: typer.Context,
     data: Annotated[
-        Path | None, typer.Argument(help="Deskdrop's file, a MovieLens folder, or a CSV or Parquet file of events")
+        Path | None,
+        typer.Argument(help="Deskdrop's file, a MovieLens folder, or a CSV or Parquet file of events"),
     ] = None,
-    app_id: Annotated[str | None, typer.Option("--app", help="Evaluate on this app's events that people granted for `measure`")] = None,
-    config: Annotated[Path | None, typer.Option(help="A YAML file that says everything (see docs/evaluation.md)")] = None,
-    models: Annotated[str | None, typer.Option(help="Models to compare, separated by commas; all when left out")] = None,
+    app_id: Annotated[
+        str | None,
+        typer.Option("--app", help="Evaluate on this app's events that people granted for `measure`"),
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="A YAML file that says everything (see docs/evaluation.md)")
+    ] = None,
+    models: Annotated[
+        str | None, typer.Option(help="Models to compare, separated by commas; all when left out")
+    ] = None,
     output: Annotated[Path, typer.Option(help="Folder for report.html and report.json")] = Path("reports"),
     seed: Annotated[int, typer.Option(help="Seed of training and bootstrap")] = 0,
 ) -> None:
@@ -61,7 +69,9 @@ def _config(data: Path | None, config: Path | None, models: str | None, seed: in
     try:
         return ExperimentConfig.model_validate(content)
     except ValidationError as wrong:
-        told = [f"{'.'.join(map(str, each['loc'])) or 'configuration'}: {each['msg']}" for each in wrong.errors()]
+        told = [
+            f"{'.'.join(map(str, each['loc'])) or 'configuration'}: {each['msg']}" for each in wrong.errors()
+        ]
         raise Failed("\n".join(told), code=2) from None
 
 
@@ -80,4 +90,6 @@ async def _consented(service: Service, app_id: str) -> datasets.Dataset:
             connection, app_id, Purpose.MEASURE, now=service.clock(), notices=service.notices
         )
         resources = await store.list_resources(connection, app_id)
-    return datasets.consented(events, {each.id: each.topics for each in resources}, f"consented events of {app_id}")
+    return datasets.consented(
+        events, {each.id: each.topics for each in resources}, f"consented events of {app_id}"
+    )

@@ -82,7 +82,9 @@ def with_service(context: typer.Context, work: Callable[[Service], Awaitable[T]]
     except (SchemaOutdated, NoSuchApp) as known:
         raise Failed(str(known)) from None
     except (DBAPIError, OSError) as error:
-        raise Failed(f"the database cannot be reached ({type(error).__name__}): is {PREFIX}DATABASE_URL right?") from None
+        raise Failed(
+            f"the database cannot be reached ({type(error).__name__}): is {PREFIX}DATABASE_URL right?"
+        ) from None
 
 
 def progress_of(bar: Any, task: Any) -> Progress:

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from api import people
 from api.database import INGEST
 from api.service import Service
-from consent.ledger import Change, Choice
+from consent.ledger import Actor, Change, Choice
 from consent.purposes import Purpose
 from consent.signals import SIGNALS, About
 from consent.store import Request
@@ -143,6 +143,7 @@ async def _consent(service: Service, connection: AsyncConnection, app_id: str, m
         notice_version=service.notices.current_version,
         locale="en",
         method="simulated",
+        actor=Actor(),
     )
     user_hash = service.pseudonyms.user(app_id, member.user_id)
     await people.change(service, connection, app_id, user_hash, request)

@@ -15,7 +15,7 @@ from api.pages.sessions import FormDep, Visitor, VisitorDep
 from api.service import Service
 from consent import store as ledger
 from consent.errors import NoticeSuperseded, UnknownNotice
-from consent.ledger import Cell, Change, Choice
+from consent.ledger import Actor, Cell, Change, Choice
 from consent.purposes import Purpose
 from consent.signals import SIGNALS, Sensitivity, Signal
 
@@ -134,7 +134,7 @@ async def _record(
         asked = [change for change in asked if change.choice is not Choice.GIVEN]
     if not asked:
         return _Recorded(superseded=superseded)
-    request = ledger.Request(asked, version, locale, METHOD)
+    request = ledger.Request(asked, version, locale, METHOD, Actor())
     changed = await people.change(service, connection, who.app_id, who.user_hash, request)
     return _Recorded(str(changed.receipt["receipt_id"]), bool(changed.signals_lost), superseded)
 

@@ -105,23 +105,17 @@ def _csrf(service: Service, session: Token) -> str:
     return hmac.digest(key, session.nonce, hashlib.sha256).hex()
 
 
-def refuse_foreign(service: Service, request: Request) -> None:
-    """Refuse what another site made the browser send.
+def is_foreign(request: Request, public_url: str) -> bool:
+    """Tell whether another site made the browser send a form.
 
     Pages send no referrer, so that browsers write `Origin: null` even for their own forms; `Sec-Fetch-Site` tells
     those from forms of others. Browsers without it are held by the form's own token alone.
     """
-    site = request.headers.get("sec-fetch-site")
-    if site is not None and site not in {"same-origin", "none"}:
-        raise Refusal(403, "foreign")
-    origin = request.headers.get("origin")
-    if origin is not None and origin != "null" and origin not in _own_origins(service, request):
-        raise Refusal(403, "foreign")
-
-
-def _own_origins(service: Service, request: Request) -> set[str]:
-    public = urlsplit(service.settings.public_url)
-    return {f"{public.scheme}://{public.netloc}", f"{request.url.scheme}://{request.url.netloc}"}
+    if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
+        return True
+    public = urlsplit(public_url)
+    own = {f"{public.scheme}://{public.netloc}", f"{request.url.scheme}://{request.url.netloc}", "null"}
+    return request.headers.get("origin", "null") not in own
 
 
 async def read_form(request: Request) -> FormData:
@@ -133,9 +127,9 @@ async def read_form(request: Request) -> FormData:
 
 async def own_form(request: Request, who: VisitorDep) -> FormData:
     """Return a form that this person's own page sent; a refusal for any other."""
-    refuse_foreign(service_of(request), request)
     form = await read_form(request)
-    if not hmac.compare_digest(str(form.get("csrf", "")).encode(), who.csrf.encode()):
+    foreign = is_foreign(request, service_of(request).settings.public_url)
+    if foreign or not hmac.compare_digest(str(form.get("csrf", "")).encode(), who.csrf.encode()):
         raise Refusal(403, "foreign")
     return form
 

@@ -41,7 +41,10 @@ async def test_a_choice_changes_one_cell_and_gives_a_receipt(client: Caller) -> 
     assert (await client.get(path)).json() == document["receipt"]
     signed = (await client.get(path, headers={"Accept": "application/jose"})).text
     keys = KeySet.import_key_set((await client.get("/.well-known/jwks.json")).json())
-    assert json.loads(jws.deserialize_compact(signed, keys, algorithms=["Ed25519"]).payload) == document["receipt"]
+    assert (
+        json.loads(jws.deserialize_compact(signed, keys, algorithms=["Ed25519"]).payload)
+        == document["receipt"]
+    )
 
 
 async def test_a_receipt_is_shown_to_its_person_only(client: Caller) -> None:

@@ -70,9 +70,14 @@ class TestTable:
         assert (len(found.events), found.duplicates) == (2, 1)
 
     def test_without_a_signal_column_all_are_views(self, tmp_path: Path) -> None:
-        """A table that names no signal column is a table of views."""
-        found = datasets.table(written(tmp_path, GOOD), Columns())
+        """A table without a column of signals is a table of views."""
+        found = datasets.table(written(tmp_path, GOOD.replace("signal", "device")), Columns())
         assert found.events["signal"].unique().to_list() == ["views"]
+
+    def test_a_column_called_signal_is_read_unasked(self, tmp_path: Path) -> None:
+        """Where the configuration names no column, the one called `signal` is taken."""
+        found = datasets.table(written(tmp_path, GOOD))
+        assert found.events["signal"].to_list() == ["views", "saves"]
 
     def test_translates_signals(self, tmp_path: Path) -> None:
         """A file's own words for signals are translated."""

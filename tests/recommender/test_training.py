@@ -111,20 +111,18 @@ def test_scores_are_those_of_lightfms_own_arithmetic() -> None:
 
 def test_an_unused_resource_is_placed_by_its_topics() -> None:
     """A resource nobody took up has nothing of its own, and people with a taste for its topic rank it higher."""
-    features, topics = catalogue(24)
-    table = events(300, 15, 24)
+    features, topics = catalogue(100)
+    table = events(400, 15, 100)
     table = table.filter(table["resource"].is_null() | (table["resource"] != "r0020"))  # of the first topic
     found = history(table, features)
-    release = trained(found, config=TrainingConfig(components=16))
+    release = trained(found, 100, TrainingConfig(components=16))
     assert not release.shards[0].resource_embeddings[20].any()
     outputs, biases = release.outputs(features, topics)
-    scores = (
-        present_profiles(found, features, ProfileConfig()) @ release.inputs(features, topics) @ outputs.T
-        + biases
-    )
+    inputs = release.inputs(features, topics)
+    scores = present_profiles(found, features, ProfileConfig()) @ inputs @ outputs.T + biases
     rank = (scores > scores[:, [20]]).sum(axis=1)
-    fond = np.array([number % len(TOPICS) == 0 for number in range(300)])
-    assert rank[fond].mean() + 3 < rank[~fond].mean()
+    fond = np.arange(400) % len(TOPICS) == 0
+    assert rank[fond].mean() + 20 < rank[~fond].mean()
 
 
 def test_the_model_beats_popularity_where_people_have_tastes() -> None:
