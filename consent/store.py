@@ -11,7 +11,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from consent import receipts
 from consent.gate import SignalTable
-from consent.ledger import Actor, Cell, Change, Choice, ConsentEvent, State, cell_after, expiry, state_after
+from consent.ledger import (
+    SELF,
+    Actor,
+    Cell,
+    Change,
+    Choice,
+    ConsentEvent,
+    State,
+    cell_after,
+    expiry,
+    state_after,
+)
 from consent.notices import Notices
 from consent.pseudonyms import new_id
 from consent.purposes import Purpose

@@ -123,29 +123,20 @@ def table(
     raw = _read(path)
     if columns.signal is None and "signal" in raw.columns:
         columns = columns.model_copy(update={"signal": "signal"})
-    require(
-        raw,
-        [
-            c
-            for c in (columns.user, columns.item, columns.at, columns.signal, columns.value, columns.topic)
-            if c
-        ],
-        str(path),
-    )
+    source = str(path)
+    named = (columns.user, columns.item, columns.at, columns.signal, columns.value, columns.topic)
+    require(raw, [column for column in named if column], source)
     if raw.is_empty():
         raise DatasetError(f"{path}: has a header and no events")
-    source = str(path)
-    signal = signals_of(raw, columns.signal, signals, source)
+    no_topics = pl.Series([None] * len(raw), dtype=pl.String)
     events = pl.DataFrame(
         {
             "user": ids_of(raw, columns.user, source),
             "item": ids_of(raw, columns.item, source),
-            "signal": signal,
+            "signal": signals_of(raw, columns.signal, signals, source),
             "at": times_of(raw, columns.at, columns.time_unit, source),
             "value": values_of(raw, columns.value, source),
-            "topic": raw[columns.topic].cast(pl.String)
-            if columns.topic
-            else pl.Series([None] * len(raw), dtype=pl.String),
+            "topic": raw[columns.topic].cast(pl.String) if columns.topic else no_topics,
         },
         schema=SCHEMA,
     )

@@ -43,7 +43,7 @@ class Lists:
     catalogue: int
 
 
-def lists(  # noqa: PLR0917  everything a ranking depends on
+def lists(
     scorer: Scorer, seen: csr_array, wanted: csr_array, users: Indices, k: int, seed: int, name: str
 ) -> Lists:
     """Rank the catalogue for `users` by a fitted scorer.
@@ -75,7 +75,7 @@ def _batches(users: Indices) -> Iterator[Indices]:
         yield users[start : start + BATCH]
 
 
-def _ranked(  # noqa: PLR0917  one batch of `lists`
+def _ranked(
     scorer: Scorer, seen: csr_array, users: Indices, k: int, order: NDArray[np.intp], name: str
 ) -> NDArray[np.intp]:
     scores = np.asarray(scorer.scores(users))

@@ -68,7 +68,7 @@ class Result:
         return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
 
 
-def summarised(  # noqa: PLR0917  what an experiment has gathered
+def summarised(
     config: ExperimentConfig,
     dataset: Dataset,
     split: Split,

@@ -10,9 +10,9 @@ class RecommenderError(Exception):
     """Root of every error of this package; no message carries anything personal."""
 
 
-class NotEnoughData(RecommenderError):  # noqa: N818  says what is the case; callers read it as a sentence
+class NotEnoughData(RecommenderError):
     """There are too few people, events or resources to train a model on."""
 
 
-class CorruptRelease(RecommenderError):  # noqa: N818  says what is the case; callers read it as a sentence
+class CorruptRelease(RecommenderError):
     """A stored release is incomplete, of an unknown format, or its bytes do not match its digests."""

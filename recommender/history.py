@@ -11,7 +11,7 @@ from functools import cached_property
 
 import numpy as np
 import polars as pl
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from consent.signals import SIGNALS
 from recommender.profile import MOOD_BANDS, Features
@@ -59,14 +59,14 @@ class History:
         return len(self.person)
 
     @classmethod
-    def from_columns(  # noqa: PLR0917  the columns of one table, in its order
+    def from_columns(
         cls,
         people: Sequence[bytes] | pl.Series,
         signals: Sequence[str] | pl.Series,
         resources: Sequence[str | None] | pl.Series,
         topics: Sequence[str | None] | pl.Series,
-        values: ArrayLike,
-        at: ArrayLike,
+        values: Sequence[float | None] | NDArray[np.floating],
+        at: Sequence[int] | NDArray[np.int64],
         features: Features,
     ) -> "History":
         """Sort and encode events given as equally long columns, in any order.
@@ -106,7 +106,7 @@ class History:
         )
 
     @classmethod
-    def _sorted(  # noqa: PLR0917  the columns of one table, in its order
+    def _sorted(
         cls,
         people: pl.Series,
         signal: NDArray[np.int8],

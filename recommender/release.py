@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
+from functools import partial
 from typing import Literal, TypeVar
 
 import fsspec
@@ -240,10 +241,11 @@ def load(url: str) -> Release:
     shards = []
     for number, digest in enumerate(manifest.shard_digests):
         name = f"shard-{number}.safetensors"
-        shard = _checked(name, lambda name=name: Shard(**safetensors.numpy.load(read(name))))
-        _check_shapes(name, shard, features, manifest.config.components)
+        content = read(name)
+        shard = _checked(name, partial(_shard, content))
         if shard.digest != digest:
             raise CorruptRelease(f"{name} does not match its digest")
+        _check_shapes(name, shard, features, manifest.config.components)
         shards.append(shard)
     if release_digest(manifest.config, manifest.features_digest, manifest.shard_digests) != manifest.digest:
         raise CorruptRelease("manifest.json does not match its digest")
@@ -257,6 +259,10 @@ def delete(url: str) -> None:
         system.rm_file(f"{folder}/manifest.json")
     if system.exists(folder):
         system.rm(folder, recursive=True)
+
+
+def _shard(content: bytes) -> Shard:
+    return Shard(**safetensors.numpy.load(content))
 
 
 def _check_shapes(name: str, shard: Shard, features: Features, components: int) -> None:

@@ -94,7 +94,7 @@ def _part_of(progress: Progress, number: int, of: int) -> Progress:
     return lambda step, part: progress(step, (number + part) / of)
 
 
-def _train_shard(  # noqa: PLR0917  what training is made of
+def _train_shard(
     part: History,
     rows: Snapshots,
     features: Features,

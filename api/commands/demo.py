@@ -83,9 +83,12 @@ async def _prepare(settings: Settings, people: int) -> str:
         await administration.import_catalog(service, APP_ID, resources)
         bar.update(task, completed=1.0)
         task = bar.add_task(f"Simulating {people} people", total=1.0)
-        counted = await community.simulate(
-            service, APP_ID, people=people, seed=1, progress=lambda part: bar.update(task, completed=part)
-        )
+        simulating = task
+
+        def told(done: int, of: int) -> None:
+            bar.update(simulating, completed=done / of)
+
+        stored = await community.simulate(service, APP_ID, people_count=people, seed=1, progress=told)
         task = bar.add_task("Training the model", total=1.0)
         tell = progress_of(bar, task)
         outcome = await train_app(service, APP_ID, lambda _, part: tell("Training the model", part))
@@ -93,12 +96,12 @@ async def _prepare(settings: Settings, people: int) -> str:
         scopes = [Scope.RECOMMEND, Scope.EVENTS, Scope.CONSENT, Scope.ERASE, Scope.CATALOG]
         key = await administration.create_key(service, APP_ID, "demo partner app", scopes)
         await service.close()
-    _summary(len(resources), people, counted, outcome)
+    _summary(len(resources), people, stored, outcome)
     return key.text
 
 
-def _summary(resources: int, people: int, counted: object, outcome: Outcome) -> None:
-    console.print(f"{resources} resources, {people} simulated people, {counted}.", highlight=False)
+def _summary(resources: int, people: int, stored: int, outcome: Outcome) -> None:
+    console.print(f"{resources} resources, {people} simulated people, {stored} events that they chose to share.", highlight=False)
     if outcome.holdout is not None:
         console.print(
             f"Model {outcome.status}: NDCG@10 {outcome.holdout.ndcg:.3f} on held-out events; "

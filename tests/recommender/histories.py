@@ -44,8 +44,9 @@ def events(people: int, each: int, size: int, seed: int = 0) -> pl.DataFrame:
 
 def history(table: pl.DataFrame, features: Features) -> History:
     """The events of a table as training sees them."""
-    columns = (table[name] for name in ("person", "signal", "resource", "topic"))
-    return History.from_columns(*columns, table["value"].to_numpy(), table["at"].to_numpy(), features)
+    people, signals, resources, topics = table["person"], table["signal"], table["resource"], table["topic"]
+    values, at = table["value"].to_numpy(), table["at"].to_numpy()
+    return History.from_columns(people, signals, resources, topics, values, at, features)
 
 
 def without(table: pl.DataFrame, number: int) -> pl.DataFrame:
