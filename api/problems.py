@@ -29,6 +29,7 @@ class FieldProblem(BaseModel):
     """One field that is wrong."""
 
     field: str = Field(description="Path of the field", examples=["events.0.signal"])
+    line: int | None = Field(default=None, description="The line, in a file of rows", examples=[3])
     message: str = Field(
         description="What is wrong with it; never what was sent", examples=["must not be empty"]
     )
@@ -60,7 +61,7 @@ class Problem(Exception):
         code: str,
         detail: str,
         *,
-        errors: Sequence[Mapping[str, str]] = (),
+        errors: Sequence[Mapping[str, Any]] = (),
         headers: Mapping[str, str] | None = None,
         more: Mapping[str, Any] | None = None,
     ) -> None:

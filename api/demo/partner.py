@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 
 from api.demo.client import Assent
 from api.demo.community import user_id
-from api.pages.reasons import bars
+from api.pages.reasons import reasons
 from api.pages.serving import HEADERS, asset, environment
 from api.pages.sessions import is_foreign
 from api.pages.wording import words
@@ -141,7 +141,7 @@ async def today(
         request,
         "today.html",
         answer=answer,
-        bars=[bars(item["explanation"], titles) for item in answer["items"]],
+        reasons_of=[reasons(item["explanation"], titles) for item in answer["items"]],
         signals=await assent.signals(),
         topics=_TOPICS,
         topic=topic,

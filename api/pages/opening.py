@@ -19,7 +19,7 @@ _YEAR_S = 365 * 86_400
 @opening.get("/")
 async def landing(request: Request) -> Response:
     """Say what this is."""
-    return page(request, "landing.html", demo=getattr(request.app.state, "demo_path", None))
+    return page(request, "landing.html")
 
 
 @opening.get("/open/{token}")

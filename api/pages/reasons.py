@@ -4,49 +4,73 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-BASE, ADJUSTMENT = "base", "adjustment"
+BarKind = Literal["base", "contribution", "adjustment", "smaller"]
+AboutKind = Literal["title", "topic", "band", ""]
+
+_AT_FIRST = 5
 
 
 @dataclass(frozen=True)
 class Bar:
     """One reason and what it adds.
 
-    `width` is its length in percent of the longest bar of the item. `kind` tells a thing the person did
-    (`contribution`) from what the item has from the start (`base`) and from a named rule (`adjustment`); `name` is
-    the signal or the rule, `about` the title of the resource or the id of the topic behind it.
+    Attributes:
+        kind: a thing the person did (`contribution`), what the item has from the start (`base`), a named rule
+            (`adjustment`), or the sum of all that is not shown at first (`smaller`).
+        name: the signal or the rule.
+        about_is: what `about` is: the title of a resource, the id of a topic, the band of a check-in.
+        about: what the reason is about.
+        value: what it adds to the score.
+        width: the bar's length in percent of the item's longest.
     """
 
-    kind: Literal["contribution", "base", "adjustment"]
+    kind: BarKind
     name: str
+    about_is: AboutKind
     about: str
-    about_is: Literal["title", "topic", "band", ""]
     value: float
     width: float
 
 
-def bars(explanation: Mapping[str, Any], titles: Mapping[str, str]) -> Sequence[Bar]:
-    """Return the reasons of one item, in the order of the explanation, base first; their values add up to the score.
+@dataclass(frozen=True)
+class Reasons:
+    """The reasons of one item: `first` add up to its score; `smaller` are what one of them stands for."""
+
+    first: Sequence[Bar]
+    smaller: Sequence[Bar]
+    signed: bool
+    """Whether anything speaks against the item, so that bars need two directions."""
+
+
+def reasons(explanation: Mapping[str, Any], titles: Mapping[str, str]) -> Reasons:
+    """Return the reasons of one item.
 
     Args:
-        explanation: as the API gives it.
+        explanation: as the API gives it, strongest contributions first.
         titles: titles of resources by their ids.
     """
-    rows: list[tuple[Literal["contribution", "base", "adjustment"], str, tuple[str, Any], float]] = [
-        ("base", BASE, ("", ""), explanation["base"])
-    ]
-    rows += [
-        ("contribution", each["signal"], _about(each, titles), each["value"])
-        for each in explanation["contributions"]
-    ]
-    rows += [("adjustment", each["name"], ("", ""), each["value"]) for each in explanation["adjustments"]]
-    longest = max(abs(value) for *_, value in rows) or 1.0
-    return [
-        Bar(kind, name, about, about_is, value, round(100 * abs(value) / longest, 1))  # type: ignore[arg-type]  # one of the four, by _about
-        for kind, name, (about_is, about), value in rows
-    ]
+    contributions = explanation["contributions"]
+    few = len(contributions) <= _AT_FIRST + 1
+    at_first, later = (contributions, []) if few else (contributions[:_AT_FIRST], contributions[_AT_FIRST:])
+    together = sum(each["value"] for each in later)
+    values = [each["value"] for each in (*contributions, *explanation["adjustments"])]
+    longest = max(abs(value) for value in (*values, explanation["base"], together)) or 1.0
+
+    def bar(kind: BarKind, name: str, value: float, about_is: AboutKind = "", about: str = "") -> Bar:
+        return Bar(kind, name, about_is, about, value, round(100 * abs(value) / longest, 1))
+
+    def contribution(each: Mapping[str, Any]) -> Bar:
+        return bar("contribution", each["signal"], each["value"], *_about(each, titles))
+
+    first = [bar("base", "", explanation["base"]), *map(contribution, at_first)]
+    if later:
+        first.append(bar("smaller", "", together))
+    first += [bar("adjustment", each["name"], each["value"]) for each in explanation["adjustments"]]
+    smaller = [contribution(each) for each in later]
+    return Reasons(first, smaller, any(each.value < 0 for each in (*first, *smaller)))
 
 
-def _about(contribution: Mapping[str, Any], titles: Mapping[str, str]) -> tuple[str, str]:
+def _about(contribution: Mapping[str, Any], titles: Mapping[str, str]) -> tuple[AboutKind, str]:
     if contribution.get("resource_id"):
         return "title", titles.get(contribution["resource_id"], contribution["resource_id"])
     if contribution.get("topic"):

@@ -1,7 +1,7 @@
 """What a person can read and keep: the history of their choices, receipts, and a copy of everything."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
@@ -31,7 +31,17 @@ class Entry:
     receipt_id: str
     method: str
     notice_version: str
-    events: Sequence[ConsentEvent]
+    lines: Sequence["Line"]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One choice about one signal, and the uses it is for."""
+
+    signal: str
+    state: str
+    expires_at: int | None
+    purposes: Sequence[str]
 
 
 @records.get("/me/history")
@@ -46,7 +56,16 @@ async def show_history(request: Request, who: VisitorDep) -> Response:
 
 def _entry(events: Sequence[ConsentEvent]) -> Entry:
     first = events[0]
-    return Entry(first.at, first.receipt_id, first.method, first.notice_version, events)
+    lines = _lines((event.signal, event.state.value, event.expires_at, event.purpose.value) for event in events)
+    return Entry(first.at, first.receipt_id, first.method, first.notice_version, lines)
+
+
+def _lines(choices: Iterable[tuple[str, str, int | None, str]]) -> list[Line]:
+    """Put the uses of a signal together that were chosen alike; choices are (signal, state, end, purpose)."""
+    together: dict[tuple[str, str, int | None], list[str]] = {}
+    for signal, state, expires_at, purpose in choices:
+        together.setdefault((signal, state, expires_at), []).append(purpose)
+    return [Line(*alike, purposes) for alike, purposes in together.items()]
 
 
 def _titles(request: Request) -> dict[str, str]:
@@ -71,17 +90,17 @@ async def download_signed_receipt(request: Request, who: VisitorDep, receipt_id:
 async def show_receipt(request: Request, who: VisitorDep, receipt_id: str) -> Response:
     """Show a receipt in words."""
     body, _ = await _receipt(request, who, receipt_id)
-    lines = [
-        {
-            "signal": purpose["pii_information"]["pii_type"],
-            "purpose": purpose["purpose"],
-            "state": purpose["event"]["event_state"],
-            "at": _microseconds(purpose["event"]["event_time"]),
-            "expires_at": _microseconds(purpose["event"]["expires_at"]),
-        }
+    lines = _lines(
+        (
+            purpose["pii_information"]["pii_type"],
+            purpose["event"]["event_state"],
+            _microseconds(purpose["event"]["expires_at"]),
+            purpose["purpose"],
+        )
         for purpose in body["purposes"]
-    ]
-    return page(request, "receipt.html", who=who, receipt=body, lines=lines, titles=_titles(request))
+    )
+    at = _microseconds(body["purposes"][0]["event"]["event_time"])
+    return page(request, "receipt.html", who=who, receipt=body, at=at, lines=lines, titles=_titles(request))
 
 
 @records.get("/me/export")

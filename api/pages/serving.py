@@ -1,6 +1,7 @@
 """How a page leaves the server: rendered, in the reader's language, with headers that keep it private and unframed."""
 
 import hashlib
+import re
 from collections.abc import Callable, Coroutine, Mapping
 from functools import cache
 from importlib import resources
@@ -96,15 +97,14 @@ def language(request: Request) -> str:
 
 
 def prose(markdown: str) -> Markup:
-    """Turn Markdown into HTML without scripts, styles, forms or images; headings begin one level further down."""
+    """Turn Markdown into HTML without scripts, styles, forms or images; its highest heading becomes an h2."""
     html = MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown)
-    for level in (5, 4, 3, 2, 1):
-        html = html.replace(f"<h{level}>", f"<h{level + 1}>").replace(f"</h{level}>", f"</h{level + 1}>")
-    return Markup(
-        nh3.clean(html, tags=_PROSE_TAGS, attributes={"a": {"href", "title"}}, url_schemes=_SCHEMES)
-    )  # noqa: S704  cleaned by nh3
+    highest = min(map(int, _HEADING.findall(html)), default=2)
+    html = _HEADING.sub(lambda tag: tag[0].replace(tag[1], str(min(6, int(tag[1]) + 2 - highest))), html)
+    return Markup(nh3.clean(html, tags=_PROSE_TAGS, attributes={"a": {"href", "title"}}, url_schemes=_SCHEMES))  # noqa: S704  cleaned by nh3
 
 
+_HEADING = re.compile(r"</?h([1-6])>")
 _PROSE_TAGS = {
     "a", "blockquote", "br", "code", "em", "h2", "h3", "h4", "h5", "h6", "hr", "li", "ol", "p", "pre", "strong",
     "table", "tbody", "td", "th", "thead", "tr", "ul",
@@ -150,6 +150,7 @@ def page(request: Request, template: str, *, status: int = 200, **values: Any) -
             languages=LANGUAGES,
             base=base_path(service_of(request)),
             path=_known_path(request.url.path),
+        demo=getattr(request.app.state, "demo_path", None),
             **values,
         )
     )

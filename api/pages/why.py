@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from api.pages.reasons import Bar, bars
+from api.pages.reasons import Reasons, reasons
 from api.pages.serving import PageRoute, language, page, service_of
 from api.pages.sessions import VisitorDep
 from api.recommending import Recommending
@@ -28,7 +28,7 @@ class Reasoned:
     resource: Resource
     score: float
     text: str
-    bars: Sequence[Bar]
+    reasons: Reasons
     counterfactuals: Sequence[Mapping[str, Any]]
 
 
@@ -48,7 +48,7 @@ async def show(request: Request, who: VisitorDep) -> Response:
             item.resource,
             item.score,
             document["explanation"]["text"],
-            bars(document["explanation"], done.ranking.titles),
+            reasons(document["explanation"], done.ranking.titles),
             document["explanation"]["counterfactuals"],
         )
         for item, document in zip(done.ranking.items, documents, strict=True)

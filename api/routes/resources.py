@@ -10,11 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from api.dependencies import ServiceDep, accepts, json_body, requires
 from api.idempotency import json_response, once
 from api.keys import Caller, Scope
-from api.problems import Problem, declared, invalid, not_found, of_validation
+from api.problems import NO_STORE, Problem, declared, invalid, not_found, of_validation
 from api.schemas import ResourceBatch, ResourcePage, SimilarOut, Written
 from recommender import store
 from recommender.catalog import Resource
-from recommender.exchange import RowError, read_csv, read_jsonl
+from recommender.exchange import RowError, read_csv, read_jsonl, write_csv, write_jsonl
 from recommender.query import Query as Question
 
 router = APIRouter(prefix="/v1", tags=["catalogue"])
@@ -25,18 +25,42 @@ ResourceId = Annotated[
 ]
 
 
+_EXPORTS = {
+    "application/x-ndjson": ("application/x-ndjson", write_jsonl),
+    "text/csv": ("text/csv", write_csv),
+}
+
+
 @router.get(
     "/resources",
     summary="The catalogue, page by page",
-    responses={200: {"model": ResourcePage}, **declared(401, 403, 422, 503)},
+    responses={
+        200: {
+            "model": ResourcePage,
+            "content": {
+                kind: {"schema": {"type": "string"}} for kind in ("application/x-ndjson", "text/csv")
+            },
+        },
+        **declared(401, 403, 422, 503),
+    },
 )
 async def list_resources(
+    http: Request,
     service: ServiceDep,
     caller: CatalogCaller,
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
     cursor: Annotated[str, Query(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._:-]{0,127}$")] = "",
 ) -> Response:
-    """Resources in the order of their ids, published or not."""
+    """Resources in the order of their ids, published or not.
+
+    The whole catalogue at once as JSON Lines or CSV when `Accept` says application/x-ndjson or text/csv.
+    """
+    export = _EXPORTS.get(http.headers.get("accept", "").partition(";")[0].strip())
+    if export is not None:
+        async with service.database.read(caller.app_id) as connection:
+            everything = await store.list_resources(connection, caller.app_id)
+        media_type, write = export
+        return Response("".join(write(everything)), media_type=media_type, headers=NO_STORE)
     async with service.database.read(caller.app_id) as connection:
         found = await store.list_resources(connection, caller.app_id, cursor, limit + 1)
     page = found[:limit]
@@ -80,6 +104,7 @@ def _rows(content_type: str, raw: bytes) -> list[Resource]:
         text = raw.decode()
     except UnicodeDecodeError:
         raise Problem(400, "malformed_body", "the body is not UTF-8") from None
+    of_json = False
     if kind in {"application/x-ndjson", "application/jsonl"}:
         reading = read_jsonl(text.splitlines())
     elif kind == "text/csv":
@@ -89,26 +114,26 @@ def _rows(content_type: str, raw: bytes) -> list[Resource]:
             batch = ResourceBatch.model_validate_json(raw)
         except ValidationError as wrong:
             raise of_validation(wrong.errors(include_input=False, include_url=False)) from None
+        of_json = True
         reading = read_jsonl(orjson.dumps(row).decode() for row in batch.resources)
     if reading.errors:
-        raise _bad_rows(reading.errors)
+        raise _bad_rows(reading.errors, of_json=of_json)
     if not reading.resources:
         raise invalid("resources", "there are none")
     return list(reading.resources)
 
 
-def _bad_rows(errors: tuple[RowError, ...]) -> Problem:
-    told = [
-        {
-            "field": f"resources.{error.line - 1}.{error.field}".rstrip("."),
-            "line": error.line,
-            "message": error.message,
-        }
+def _bad_rows(errors: tuple[RowError, ...], *, of_json: bool) -> Problem:
+    """Return the problem that names every bad row: by its place in a JSON array, by its line in a file."""
+    told: list[dict[str, Any]] = [
+        {"field": f"resources.{error.line - 1}.{error.field}".rstrip("."), "message": error.message}
+        if of_json
+        else {"line": error.line, "field": error.field or "row", "message": error.message}
         for error in errors
     ]
-    problem = Problem(422, "invalid_request", f"{len(told)} rows are wrong; nothing was written")
-    problem.more = {"errors": told}
-    return problem
+    rows = len({error.line for error in errors})
+    detail = f"{rows} {'row is' if rows == 1 else 'rows are'} wrong; nothing was written"
+    return Problem(422, "invalid_request", detail, errors=told)
 
 
 @router.put(

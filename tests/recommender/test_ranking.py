@@ -196,6 +196,13 @@ def test_the_order_of_rows_of_one_moment_does_not_matter(
     ]
 
 
+def test_rows_of_one_moment_weigh_by_their_content_and_not_by_their_place() -> None:
+    """Twelve events at once do not fit the smallest window; which of them do is not for the database to decide."""
+    history = [event("views", each) for each in IDS[:12]]
+    one, other = (RANKERS["release"].rank(rows, ALL, EVERYTHING, NOW) for rows in (history, history[::-1]))
+    assert one == other
+
+
 @given(histories, grants)
 @settings(deadline=None)
 def test_what_is_not_granted_is_not_looked_at(history: list[HistoryEvent], granted: frozenset[str]) -> None:
