@@ -13,6 +13,7 @@ from sqlalchemy import (
     BigInteger,
     Column,
     ColumnElement,
+    CompoundSelect,
     Index,
     LargeBinary,
     MetaData,
@@ -25,9 +26,10 @@ from sqlalchemy import (
     delete,
     false,
     func,
-    nulls_last,
+    null,
     or_,
     select,
+    union_all,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -143,30 +145,35 @@ class SignalTable:
 
     def of_person(
         self, purpose: Purpose, notices: Notices, columns: Sequence[str], limit: int
-    ) -> Select[tuple[object, ...]]:
+    ) -> CompoundSelect[tuple[object, ...]]:
         """Select what one person granted for a purpose, and the events under it, newest first, in one query.
 
         Parameters of the query: `app_id`, `user_hash`, `now`. Rows: signal, `columns` of an event, receipt_id of the
-        grant, subject_id. A granted signal without any event has one row, last, with NULL in `columns`; a known person
-        without any grant has one row with NULL in all but the last.
+        grant, subject_id. Every granted signal has one row with NULL in `columns`, however many events there are; a
+        known person without any grant has one row with NULL in all but the last. Of the events, the newest `limit`.
         """
         events = self.__events.c
         granted = and_(_same_person(consent_cell, subject), in_force(notices, [purpose]))
         under_grant = and_(_same_person(self.__events, subject), events.signal == consent_cell.c.signal)
-        return (
-            select(
-                consent_cell.c.signal,
-                *(events[name] for name in columns),
-                consent_cell.c.receipt_id,
-                subject.c.subject_id,
-            )
+        person = and_(subject.c.app_id == _APP, subject.c.user_hash == _USER)
+        grant = (consent_cell.c.receipt_id, subject.c.subject_id)
+        grants = (
+            select(consent_cell.c.signal, *(null().label(name) for name in columns), *grant)
             .select_from(subject)
             .outerjoin(consent_cell, granted)
-            .outerjoin(self.__events, under_grant)
-            .where(subject.c.app_id == _APP, subject.c.user_hash == _USER)
-            .order_by(nulls_last(events[self._newest].desc()), events.event_id)
-            .limit(limit)
+            .where(person)
         )
+        newest = (
+            select(consent_cell.c.signal, *(events[name] for name in columns), *grant)
+            .select_from(subject)
+            .join(consent_cell, granted)
+            .join(self.__events, under_grant)
+            .where(person)
+            .order_by(events[self._newest].desc(), events.event_id)
+            .limit(limit)
+            .subquery()
+        )
+        return union_all(grants, select(newest))
 
     def of_everyone(
         self, purpose: Purpose, notices: Notices, columns: Sequence[str]

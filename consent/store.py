@@ -307,13 +307,14 @@ async def _write(
             for cell in (after[key] for key in touched)
         ],
     )
+    text = receipts.canonical(body)
     await connection.execute(
         insert(receipt).values(
             **person,
             receipt_id=events[0].receipt_id,
             created_at=events[0].at,
-            body=receipts.canonical(body),
-            jws=signer.sign(body),
+            body=text,
+            jws=signer.sign_text(text),
         )
     )
 

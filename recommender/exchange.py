@@ -48,7 +48,7 @@ class Reading:
     errors: tuple[RowError, ...]
 
 
-class BadCatalog(RecommenderError):  # noqa: N818  says what is the case; callers read it as a sentence
+class BadCatalog(RecommenderError):
     """A catalogue on disk has errors; they are in `errors`, each file's by its path."""
 
     def __init__(self, errors: dict[str, tuple[RowError, ...]]) -> None:

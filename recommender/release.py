@@ -208,7 +208,8 @@ def release_digest(config: TrainingConfig, features: str, shards: Sequence[str])
 
 
 def save(release: Release, url: str) -> None:
-    """Store a release in the folder that an fsspec URL names, the manifest last."""
+    """Store a release in the folder that an fsspec URL names, in place of what was there; the manifest last."""
+    delete(url)
     system, folder = fsspec.core.url_to_fs(url)
     system.makedirs(folder, exist_ok=True)
     for number, shard in enumerate(release.shards):
@@ -253,12 +254,16 @@ def load(url: str) -> Release:
 
 
 def delete(url: str) -> None:
-    """Remove a stored release, the manifest first; harmless when it is not there."""
+    """Remove the files of a stored release, the manifest first, and the folder once it is empty.
+
+    Harmless when nothing is there; whatever else lies in the folder stays.
+    """
     system, folder = fsspec.core.url_to_fs(url)
-    if system.exists(f"{folder}/manifest.json"):
-        system.rm_file(f"{folder}/manifest.json")
-    if system.exists(folder):
-        system.rm(folder, recursive=True)
+    for pattern in ("manifest.json", "manifest.json.part", "features.json", "shard-*.safetensors"):
+        for path in system.glob(f"{folder}/{pattern}"):
+            system.rm_file(path)
+    if system.exists(folder) and not system.ls(folder):
+        system.rmdir(folder)
 
 
 def _shard(content: bytes) -> Shard:

@@ -72,9 +72,7 @@ def person(number: int, seed: int) -> Person:
     return Person(user_id(number), sharing, _grants(sharing, draw, always=number <= len(ways)))
 
 
-def _grants(
-    sharing: Sharing, draw: np.random.Generator, *, always: bool
-) -> Sequence[tuple[str, Purpose]]:
+def _grants(sharing: Sharing, draw: np.random.Generator, *, always: bool) -> Sequence[tuple[str, Purpose]]:
     match sharing:
         case Sharing.NOTHING:
             signals: list[str] = []
@@ -89,12 +87,17 @@ def _grants(
         (signal, purpose)
         for signal in SIGNALS
         for purpose in SIGNALS[signal].purposes
-        if signal in signals and (draw.random() < _ALLOWS[purpose] or (always and purpose is Purpose.PERSONALISE))
+        if signal in signals
+        and (draw.random() < _ALLOWS[purpose] or (always and purpose is Purpose.PERSONALISE))
     ]
 
 
 async def simulate(
-    service: Service, app_id: str, people_count: int = 300, seed: int = 0, progress: Progress = lambda _done, _of: None
+    service: Service,
+    app_id: str,
+    people_count: int = 300,
+    seed: int = 0,
+    progress: Progress = lambda _done, _of: None,
 ) -> int:
     """Bring a simulated community into an app whose catalogue is there; return how many events were stored.
 
@@ -186,7 +189,8 @@ class Habits:
             wanted = suits * unused
             if path:
                 # What was used last leads on; what was used before that still does a little.
-                wanted = (0.03 + self.next[path[-1]] + 0.3 * self.next[path[-3:]].sum(axis=0)) * wanted**0.5 * unused
+                leads_on = 0.03 + self.next[path[-1]] + 0.3 * self.next[path[-3:]].sum(axis=0)
+                wanted = leads_on * wanted**0.5 * unused
             path.append(int(draw.choice(len(wanted), p=wanted / wanted.sum())))
             unused[path[-1]] = 0.0
         return path, interests.tolist()
@@ -209,7 +213,9 @@ def _lived(
     moments = np.sort(draw.integers(begin + MINUTE, end - 60 * MINUTE, size=len(path)))
     count = 0
 
-    def did(signal: str, at: int, resource_id: str | None, topic: str | None, value: float | None) -> Incoming:
+    def did(
+        signal: str, at: int, resource_id: str | None, topic: str | None, value: float | None
+    ) -> Incoming:
         nonlocal count
         count += 1
         return Incoming(f"{member.user_id}-{seed}-{count}", user_hash, signal, resource_id, topic, value, at)

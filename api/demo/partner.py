@@ -23,7 +23,7 @@ WHO_COOKIE = "harbour_user"
 DEEDS = ("completions", "saves", "groups", "topics", "check_ins")
 """What the buttons of the app send; opening a resource sends `views` by itself."""
 OUTCOMES = ("accepted", "duplicate", "refused", "invalid")
-_TOPICS = ("anxiety", "low_mood", "stress", "sleep", "loneliness", "grief", "relationships", "self_esteem", "work")
+_TOPICS = ("anxiety", "low_mood", "stress", "sleep", "loneliness", "grief", "relationships", "work")
 _A_DAY_S = 86_400
 
 router = APIRouter(include_in_schema=False)

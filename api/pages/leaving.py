@@ -1,6 +1,5 @@
 """Deleting everything: from the consent page, or by a link that needs neither a session nor a key."""
 
-from typing import Any
 from urllib.parse import quote
 
 import orjson
@@ -100,7 +99,7 @@ async def delete_by_link(request: Request, token: str) -> Response:
         opened = _open(service, token)
         form = await read_form(request)
         if form.multi_items() != [(FIELD, VALUE)]:
-            raise invalid(FIELD, f"must be {VALUE}, and the only field")  # noqa: TRY301  both ways out are below
+            raise invalid(FIELD, f"must be {VALUE}, and the only field")
         done, name = await _erase_once(service, opened)
     except Refusal as refused:
         if html:
@@ -138,7 +137,7 @@ async def _erase_once(service: Service, opened: Token) -> tuple[Erasure, str]:
     return done, name or opened.app_id
 
 
-def _deleted(request: Request, done: Erasure, name: str) -> Any:
+def _deleted(request: Request, done: Erasure, name: str) -> Response:
     document = people.erasure_json(done)
     # The session is gone and nothing is kept to ask for later, so the page carries the file itself.
     file = "data:application/json;charset=utf-8," + quote(

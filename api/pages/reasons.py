@@ -38,8 +38,6 @@ class Reasons:
 
     first: Sequence[Bar]
     smaller: Sequence[Bar]
-    signed: bool
-    """Whether anything speaks against the item, so that bars need two directions."""
 
 
 def reasons(explanation: Mapping[str, Any], titles: Mapping[str, str]) -> Reasons:
@@ -66,8 +64,7 @@ def reasons(explanation: Mapping[str, Any], titles: Mapping[str, str]) -> Reason
     if later:
         first.append(bar("smaller", "", together))
     first += [bar("adjustment", each["name"], each["value"]) for each in explanation["adjustments"]]
-    smaller = [contribution(each) for each in later]
-    return Reasons(first, smaller, any(each.value < 0 for each in (*first, *smaller)))
+    return Reasons(first, [contribution(each) for each in later])
 
 
 def _about(contribution: Mapping[str, Any], titles: Mapping[str, str]) -> tuple[AboutKind, str]:

@@ -56,7 +56,9 @@ async def show_history(request: Request, who: VisitorDep) -> Response:
 
 def _entry(events: Sequence[ConsentEvent]) -> Entry:
     first = events[0]
-    lines = _lines((event.signal, event.state.value, event.expires_at, event.purpose.value) for event in events)
+    lines = _lines(
+        (event.signal, event.state.value, event.expires_at, event.purpose.value) for event in events
+    )
     return Entry(first.at, first.receipt_id, first.method, first.notice_version, lines)
 
 

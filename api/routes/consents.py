@@ -124,7 +124,8 @@ async def change(
     answer = await once(
         service, http, caller, work, body=body.model_dump_json().encode(), user_hash=user_hash
     )
-    await service.database.scrub()
+    if any(each.state != "given" for each in body.changes):  # only then can events have gone
+        await service.database.scrub()
     return answer
 
 

@@ -270,9 +270,11 @@ def test_scores_stay_exact_with_many_components_and_large_numbers() -> None:
         shards = tuple(
             replace(each, resource_biases=each.resource_biases * np.float32(scale)) for each in trained.shards
         )
-        ranking = Ranker(CATALOGUE, replace(trained, shards=shards)).rank(
-            [event("views", "r01")], ALL, EVERYTHING, NOW
-        )
+        ranker = Ranker(CATALOGUE, replace(trained, shards=shards))
+        scorer = ranker._scorer
+        assert scorer is not None
+        assert np.array_equal(scorer.outputs, np.rint(scorer.outputs))
+        ranking = ranker.rank([event("views", "r01")], ALL, EVERYTHING, NOW)
         assert ranking.items
         for item in ranking.items:
             assert item.base + sum(item.values) == item.score

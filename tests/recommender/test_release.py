@@ -146,12 +146,24 @@ def test_the_manifest_is_written_last(tmp_path: Path) -> None:
         load(str(tmp_path))
 
 
-def test_deleting_removes_everything_and_is_harmless_twice(tmp_path: Path) -> None:
-    """The folder goes; deleting what is not there does nothing."""
+def test_saving_again_leaves_nothing_of_before(tmp_path: Path) -> None:
+    """A release with fewer shards in the same place leaves no shard of the former one behind."""
+    save(release(shards=2), str(tmp_path / "one"))
+    save(release(shards=1), str(tmp_path / "one"))
+    assert len(load(str(tmp_path / "one")).shards) == 1
+    assert not (tmp_path / "one/shard-1.safetensors").exists()
+
+
+def test_deleting_removes_the_release_and_nothing_else(tmp_path: Path) -> None:
+    """The folder goes when it is empty then; deleting twice is harmless; what else is in a folder stays."""
     save(release(), str(tmp_path / "one"))
     delete(str(tmp_path / "one"))
     assert not (tmp_path / "one").exists()
     delete(str(tmp_path / "one"))
+    save(release(), str(tmp_path))
+    (tmp_path / "letter.txt").write_text("mine")
+    delete(str(tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
 
 
 TOPICS = sparse.csr_array(np.array([[1, 0], [1, 1], [0, 0]], dtype=np.float32))

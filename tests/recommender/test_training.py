@@ -185,8 +185,9 @@ def test_the_model_beats_popularity_on_deskdrop() -> None:
     people = table["personId"].cast(pl.String).cast(pl.Binary)
     kinds, at = table["eventType"].replace_strict(signals), table["timestamp"].to_numpy() * 1_000_000
     found = History.from_columns(people, kinds, articles, empty, stars, at, features)
-    result = beats_popularity(found, features, sparse.csr_array((len(features.resources), 0)), TrainingConfig(), now=NOW)
-    print(result)
+    result = beats_popularity(
+        found, features, sparse.csr_array((len(features.resources), 0)), TrainingConfig(), now=NOW
+    )
     assert result.people > 500
     assert result.ndcg > 1.5 * result.popularity_ndcg
 
