@@ -78,7 +78,7 @@ _FORM = {"type": "object", "required": [FIELD], "properties": {FIELD: {"type": "
     summary="Delete a person by their link",
     responses={
         200: {"model": ErasureOut, "description": "The erasure"},
-        **declared(404, 410, 413, 415, 422, 503),
+        **declared(400, 404, 410, 413, 422, 503),
     },
     openapi_extra={
         "requestBody": {
@@ -114,7 +114,7 @@ def _problem(refused: Refusal) -> Problem:
     code, detail = {
         "link_unknown": ("not_found", "this link does not work (any more)"),
         "link_over": ("link_over", "this link was used already, or is over"),
-        "not_understood": ("invalid_request", "the body must be a form"),
+        "not_understood": ("malformed_body", "the body is not a form"),
     }[refused.name]
     return Problem(refused.status, code, detail)
 

@@ -15,7 +15,6 @@ from fastapi.routing import APIRoute
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markdown_it import MarkdownIt
 from markupsafe import Markup
-from starlette.exceptions import HTTPException
 
 from api.pages.wording import LANGUAGES, Words, preferred, words
 from api.problems import UNAVAILABLE
@@ -60,8 +59,6 @@ class PageRoute(APIRoute):
                 response = await handle(request)
             except Refusal as refused:
                 response = refusal(request, refused.status, refused.name)
-            except HTTPException:
-                response = refusal(request, 400, "not_understood")
             except UNAVAILABLE:
                 if not wants_html(request):
                     raise

@@ -3,12 +3,14 @@
 import hashlib
 import hmac
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Annotated
 from urllib.parse import urlsplit
 
 from fastapi import Depends, Request, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
 
 from api.pages.serving import Refusal, base_path, service_of
 from api.service import Service
@@ -121,8 +123,13 @@ def is_foreign(request: Request, public_url: str) -> bool:
 async def read_form(request: Request) -> FormData:
     """Read a form; a refusal when the body is not one."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() not in FORM_TYPES:
-        raise Refusal(415, "not_understood")
-    return await request.form(max_fields=_MOST_FIELDS, max_files=0)
+        raise Refusal(400, "not_understood")
+    try:
+        return await request.form(max_fields=_MOST_FIELDS, max_files=0)
+    except HTTPException as error:
+        if error.status_code != HTTPStatus.BAD_REQUEST:
+            raise
+        raise Refusal(400, "not_understood") from None
 
 
 async def own_form(request: Request, who: VisitorDep) -> FormData:

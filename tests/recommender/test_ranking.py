@@ -316,6 +316,15 @@ def test_who_shares_nothing_gets_the_editors_list() -> None:
     assert len(set(rest[:6])) >= 5
 
 
+def test_one_kind_does_not_fill_the_head_of_the_editors_list() -> None:
+    """Without editors' ranks the best of each kind comes before the second of any; stronger evidence first."""
+    shelf = [resource(name) for name in "abc"] + [
+        resource("d", kind="exercise"),
+        resource("e", evidence="trial"),
+    ]
+    assert _ids(Ranker(shelf).rank([], ALL, Query(), NOW)) == ["e", "d", "a", "b", "c"]
+
+
 def test_the_editors_list_puts_the_calls_topics_and_region_first() -> None:
     """Topics of the call come before the region, and the region before the editors' order; each says what it adds."""
     shelf = [

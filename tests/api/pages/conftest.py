@@ -53,7 +53,9 @@ class Browser:
         shown = shown_on(page)
         ticked = shown if on is None else on
         form = {**hidden, "do": do, "shown": sorted(shown), "cell": sorted(ticked)}
-        return await self.http.post(path, data=form, headers={"Origin": ORIGIN, "Sec-Fetch-Site": "same-origin"})
+        return await self.http.post(
+            path, data=form, headers={"Origin": ORIGIN, "Sec-Fetch-Site": "same-origin"}
+        )
 
 
 def shown_on(page: str) -> set[str]:

@@ -17,12 +17,17 @@ VIEWS, SAVES = ("views", Purpose.PERSONALISE), ("saves", Purpose.PERSONALISE)
 def cells(**states: State) -> list[Cell]:
     """Every cell; `views=State.GIVEN` sets the one to personalise."""
     return [
-        Cell(signal, purpose, states.get(signal, State.UNKNOWN) if purpose is Purpose.PERSONALISE else State.UNKNOWN)
+        Cell(
+            signal,
+            purpose,
+            states.get(signal, State.UNKNOWN) if purpose is Purpose.PERSONALISE else State.UNKNOWN,
+        )
         for signal, purpose in NAMES
     ]
 
 
 def made(changes: list[Change]) -> set[tuple[str, Choice]]:
+    """Return signals with what was chosen."""
     return {(change.signal, change.choice) for change in changes}
 
 

@@ -161,7 +161,11 @@ async def test_a_form_needs_the_token_of_its_own_session(browser: Browser, clien
     """No token, a wrong one, and that of another person's session are refused alike."""
     other = await browser.enter("u2")
     page = await browser.enter("u1")
-    for wrong in (other, page.replace('name="csrf" value="', 'name="csrf" value="0'), page.replace("csrf", "")):
+    for wrong in (
+        other,
+        page.replace('name="csrf" value="', 'name="csrf" value="0'),
+        page.replace("csrf", ""),
+    ):
         answer = await browser.send(wrong, "all_on")
         assert answer.status_code == 403
     assert set((await states(client, "u1")).values()) == {"unknown"}

@@ -6,10 +6,12 @@ from api.pages.reasons import reasons
 
 
 def explanation(*values: float) -> dict[str, object]:
+    """Return an explanation with these contributions."""
     return {
         "base": 0.25,
         "contributions": [
-            {"signal": "views", "resource_id": f"r{number}", "value": value} for number, value in enumerate(values)
+            {"signal": "views", "resource_id": f"r{number}", "value": value}
+            for number, value in enumerate(values)
         ],
         "adjustments": [{"name": "diversity", "value": -0.5}],
     }

@@ -19,6 +19,7 @@ PAGES = Path(str(resources.files("api.pages")))
 
 
 def places(text: str) -> set[str]:
+    """Return the places that a text has to fill."""
     return {name for _, name, _, _ in string.Formatter().parse(text) if name}
 
 

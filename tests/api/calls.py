@@ -1,0 +1,110 @@
+"""Every call of the HTTP contract, once, with all it takes to make it: what the matrices over all routes are made from."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastapi import FastAPI
+
+from api.keys import Scope
+from tests.conftest import NOTICE, event
+
+RESOURCE: Mapping[str, Any] = {
+    "id": "tea-and-a-window",
+    "title": "Tea and a window",
+    "summary": "Ten quiet minutes.",
+    "body": "Boil some water.",
+    "kind": "exercise",
+    "topics": ["stress"],
+    "languages": ["en"],
+    "source": {"name": "Harbour", "kind": "charity"},
+    "evidence": "expert",
+    "reviewed_at": "2026-01-01",
+    "status": "published",
+}
+
+CONSENT: Mapping[str, Any] = {
+    "changes": [{"signal": "views", "purpose": "personalise", "state": "given"}],
+    "notice_version": NOTICE,
+    "locale": "en",
+    "method": "test",
+}
+
+
+@dataclass(frozen=True)
+class Call:
+    """One operation: its template as the application has it, and values that make it succeed for whoever owns them."""
+
+    method: str
+    template: str
+    scope: Scope | None
+    body: Any = None
+    names: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def writes(self) -> bool:
+        """Whether it may change something."""
+        return self.scope is not None and (
+            self.method in {"PUT", "DELETE"} or self.template in _WRITING_POSTS
+        )
+
+    def path(self, **names: str) -> str:
+        """The path, with these values in place of the usual ones."""
+        path = self.template
+        for name, value in {**self.names, **names}.items():
+            path = path.replace("{" + name + "}", value)
+        return path
+
+
+_WRITING_POSTS = {"/v1/events", "/v1/resources:batch", "/v1/releases", "/v1/releases/{release_id}:promote"}
+_USER = {"user_id": "u1"}
+_THING = {"resource_id": "tea-and-a-window"}
+_HEX = "0" * 32
+
+CALLS = (
+    Call("POST", "/v1/recommendations", Scope.RECOMMEND, {"user_id": "u1"}),
+    Call("POST", "/v1/recommendations:whatif", Scope.RECOMMEND, {"user_id": "u1", "without": ["views"]}),
+    Call("POST", "/v1/events", Scope.EVENTS, {"events": [event("u1", "views", "tea-and-a-window")]}),
+    Call("GET", "/v1/users/{user_id}/consents", Scope.CONSENT, names=_USER),
+    Call("PUT", "/v1/users/{user_id}/consents", Scope.CONSENT, CONSENT, _USER),
+    Call("GET", "/v1/users/{user_id}/consents/history", Scope.CONSENT, names=_USER),
+    Call("GET", "/v1/users/{user_id}/receipts/{receipt_id}", Scope.CONSENT, names={**_USER, "receipt_id": _HEX}),
+    Call("DELETE", "/v1/users/{user_id}", Scope.ERASE, names=_USER),
+    Call("GET", "/v1/erasures/{erasure_id}", Scope.ERASE, names={"erasure_id": _HEX}),
+    Call("GET", "/v1/users/{user_id}/export", Scope.CONSENT, names=_USER),
+    Call("POST", "/v1/users/{user_id}/links", Scope.CONSENT, {"kind": "settings"}, _USER),
+    Call("GET", "/v1/resources", Scope.CATALOG),
+    Call("POST", "/v1/resources:batch", Scope.CATALOG, {"resources": [RESOURCE]}),
+    Call("PUT", "/v1/resources/{resource_id}", Scope.CATALOG, RESOURCE, _THING),
+    Call("GET", "/v1/resources/{resource_id}", Scope.CATALOG, names=_THING),
+    Call("DELETE", "/v1/resources/{resource_id}", Scope.CATALOG, names=_THING),
+    Call("GET", "/v1/resources/{resource_id}/similar", Scope.RECOMMEND, names=_THING),
+    Call("GET", "/v1/releases", Scope.TRAIN),
+    Call("POST", "/v1/releases", Scope.TRAIN),
+    Call("POST", "/v1/releases/{release_id}:promote", Scope.TRAIN, names={"release_id": "r-0"}),
+    Call("GET", "/v1/signals", None),
+    Call("GET", "/v1/notices/{locale}", None, names={"locale": "en"}),
+    Call("GET", "/healthz", None),
+    Call("GET", "/readyz", None),
+    Call("GET", "/.well-known/jwks.json", None),
+)  # fmt: skip
+
+PAGES = frozenset({
+    "/", "/open/{token}", "/erase/{token}", "/static/assent.css", "/favicon.ico", "/docs", "/docs/oauth2-redirect",
+    "/openapi.json", "/redoc", "/me", "/me/notice", "/me/consents", "/me/delete", "/me/export", "/me/history",
+    "/me/language", "/me/receipts/{receipt_id}", "/me/receipts/{receipt_id}.json", "/me/receipts/{receipt_id}.jws",
+    "/me/why",
+})  # fmt: skip
+"""What people open in a browser: no key, but a link or a session made for one person of one app."""
+
+
+def served(app: FastAPI) -> Iterator[tuple[str, str]]:
+    """Every (method, template) that the application answers, routers within routers included."""
+    waiting = list(app.routes)
+    while waiting:
+        route: Any = waiting.pop()
+        inner = getattr(route, "original_router", None)
+        if inner is not None:
+            waiting += inner.routes
+            continue
+        yield from ((method, route.path) for method in sorted(route.methods))
