@@ -12,6 +12,7 @@ from fastapi.telemetry import TelemetryConfig
 from pydantic.json_schema import models_json_schema
 
 from api import pages, problems, telemetry
+from api.limits import LimitedBody
 from api.problems import ProblemDetails
 from api.recommending import Recommending
 from api.routes import consents, events, health, recommendations, releases, resources, users
@@ -47,12 +48,12 @@ def create_app(service: Service, *, reporting: TelemetryConfig | None = None) ->
         description=DESCRIPTION,
         lifespan=lifespan,
         redirect_slashes=False,
-        max_body_size=service.settings.max_body_bytes,
         telemetry=telemetry.configured(service) if reporting is None else reporting,
     )
     app.state.service = service
     app.state.recommending = Recommending(service)
     problems.install(app)
+    app.add_middleware(LimitedBody, largest=service.settings.max_body_bytes)
     for module in (health, recommendations, events, consents, users, resources, releases):
         app.include_router(module.router)
     app.include_router(pages.router)

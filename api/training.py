@@ -7,6 +7,7 @@ new epoch; a release of an older one is never promoted, and once the app stands 
 import asyncio
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import polars as pl
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -22,10 +23,13 @@ from recommender.catalog import Resource
 from recommender.errors import NotEnoughData
 from recommender.history import History
 from recommender.profile import Features
+from recommender.progress import Progress, quietly
 from recommender.ranking import topic_matrix
-from recommender.release import Release
+from recommender.release import Release, TrainingConfig
 from recommender.store import ReleaseRecord
-from recommender.training import HoldoutResult, Progress, TrainingConfig, beats_popularity, quietly, train
+
+if TYPE_CHECKING:
+    from recommender.training import HoldoutResult
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,7 @@ class Outcome:
 
     status: str
     release_id: str | None = None
-    holdout: HoldoutResult | None = None
+    holdout: "HoldoutResult | None" = None
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,10 @@ async def _read(service: Service, app_id: str) -> _Rows:
 
 def _train(
     rows: _Rows, config: TrainingConfig, now: datetime, progress: Progress
-) -> tuple[Release, HoldoutResult]:
+) -> "tuple[Release, HoldoutResult]":
+    # Brings in LightFM and what it stands on, which a process that only serves can do without.
+    from recommender.training import beats_popularity, train  # noqa: PLC0415
+
     resources = sorted(rows.resources, key=lambda each: each.id)
     topics = {topic for each in resources for topic in each.topics}
     topics |= set(rows.events["topic"].drop_nulls())
@@ -125,7 +132,7 @@ def _train(
     return trained, holdout
 
 
-async def _decide(service: Service, app_id: str, record: ReleaseRecord, holdout: HoldoutResult) -> Outcome:
+async def _decide(service: Service, app_id: str, record: ReleaseRecord, holdout: "HoldoutResult") -> Outcome:
     """Promote or reject a candidate, in one transaction with the record of it."""
     now = service.clock()
     async with service.database.write(app_id) as connection:

@@ -19,7 +19,7 @@ from recommender.snapshots import presence, snapshots
 from recommender.start import closed_form_start
 from recommender.training import TrainingConfig, feature_map, train
 
-PEOPLE, EACH, RESOURCES, TOPICS = 1_500, 40, 2_000, 12
+PEOPLE, EACH, RESOURCES, TOPICS = 500, 40, 2_000, 12
 HOUR = 3_600_000_000
 
 

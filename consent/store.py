@@ -210,9 +210,9 @@ async def change(
         NoticeSuperseded: something is given on a notice that is not the current one.
         UnknownNotice: no such notice was ever published.
     """
+    notices.find(request.notice_version, request.locale)
     if any(change.choice is Choice.GIVEN for change in request.changes):
         notices.require_current(request.notice_version)
-    notices.find(request.notice_version, request.locale)
     subject_id = await _subject_for_change(connection, app_id, user_hash, now)
     before = await cells(connection, app_id, subject_id)
     first_seq = await _next_seq(connection, app_id, len(request.changes))

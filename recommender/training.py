@@ -5,7 +5,6 @@ a profile, and nothing else. What was tried, and what it was worth: docs/decisio
 """
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
@@ -19,6 +18,7 @@ from threadpoolctl import threadpool_limits
 from recommender.errors import NotEnoughData
 from recommender.history import History
 from recommender.profile import Features, topic_shares
+from recommender.progress import Progress, quietly
 from recommender.release import (
     Manifest,
     Release,
@@ -31,13 +31,6 @@ from recommender.snapshots import Snapshots, presence, present_profiles, snapsho
 from recommender.start import closed_form_start
 
 __all__ = ["HoldoutResult", "TrainingConfig", "beats_popularity", "train"]
-
-Progress = Callable[[str, float], None]
-"""Told what is being done and the part of the whole that is done, from 0 to 1."""
-
-
-def quietly(_step: str, _part: float) -> None:
-    """Tell no one about progress."""
 
 
 def train(

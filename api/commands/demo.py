@@ -101,7 +101,10 @@ async def _prepare(settings: Settings, people: int) -> str:
 
 
 def _summary(resources: int, people: int, stored: int, outcome: Outcome) -> None:
-    console.print(f"{resources} resources, {people} simulated people, {stored} events that they chose to share.", highlight=False)
+    console.print(
+        f"{resources} resources, {people} simulated people, {stored} events that they chose to share.",
+        highlight=False,
+    )
     if outcome.holdout is not None:
         console.print(
             f"Model {outcome.status}: NDCG@10 {outcome.holdout.ndcg:.3f} on held-out events; "

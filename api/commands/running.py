@@ -14,7 +14,7 @@ from api.administration import NoSuchApp
 from api.schema import SchemaOutdated
 from api.service import Service
 from api.settings import PREFIX, Settings, SettingsError, load
-from recommender.training import Progress
+from recommender.progress import Progress
 
 T = TypeVar("T")
 

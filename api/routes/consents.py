@@ -125,6 +125,7 @@ async def change(
         service, http, caller, work, body=body.model_dump_json().encode(), user_hash=user_hash
     )
     if any(each.state != "given" for each in body.changes):  # only then can events have gone
+        if any(change.state != "given" for change in body.changes):  # something may have been deleted
         await service.database.scrub()
     return answer
 

@@ -1,5 +1,6 @@
 """`/v1/resources`: the app's catalogue."""
 
+import json
 from typing import Annotated, Any
 
 import orjson
@@ -115,7 +116,8 @@ def _rows(content_type: str, raw: bytes) -> list[Resource]:
         except ValidationError as wrong:
             raise of_validation(wrong.errors(include_input=False, include_url=False)) from None
         of_json = True
-        reading = read_jsonl(orjson.dumps(row).decode() for row in batch.resources)
+        # As it was sent: orjson would write NaN as null, and fail on numbers beyond 64 bits.
+        reading = read_jsonl(json.dumps(row, ensure_ascii=False) for row in batch.resources)
     if reading.errors:
         raise _bad_rows(reading.errors, of_json=of_json)
     if not reading.resources:

@@ -1,7 +1,6 @@
 """Bad input: each gets the problem+json of the contract, names the field, repeats nothing, and nothing is written."""
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -180,7 +179,7 @@ FIELDS = (
     Bad(LINKS, {"kind": CANARY}, "kind"),
     *(Bad(LINKS, {"kind": "settings", "ttl_s": bad}, "ttl_s") for bad in (59, 2_592_001, "60", 60.5, 10**30)),
     *(
-        Bad(THING, {**RESOURCE, name: bad}, name, method="PUT")
+        Bad(THING, {**RESOURCE, name: bad}, f"{name}.0" if isinstance(bad, list) and bad else name, method="PUT")
         for name, bad in (
             ("id", EMOJI), ("id", "another"), ("title", ""), ("title", NUL), ("title", 1), ("kind", CANARY), ("minutes", -1),
             ("minutes", 10**30), ("minutes", "5"), ("languages", []), ("languages", ["canary7f3a!"]), ("regions", ["gb"]),
@@ -275,14 +274,10 @@ async def test_bad_rows_of_files(client: Caller, database_url: str) -> None:
         BATCH, content="\n".join(lines), headers={"Content-Type": "application/x-ndjson"}
     )
     problem = check(answer, 422, "invalid_request")
-    assert [(each["line"], each["field"]) for each in problem["errors"]] == [
-        (2, "line 2"),
-        (3, "line 3: kind"),
-        (3, "line 3: minutes"),
-        (4, "line 4: id"),
-    ] or {each["line"] for each in problem["errors"]} == {2, 3, 4}
+    told = [(each["line"], each["field"]) for each in problem["errors"]]
+    assert told == [(2, "row"), (3, "kind"), (3, "minutes"), (4, "id")]
     for rows in (
-        f"id,title\n{CANARY}", f'id,"{CANARY}', "", f"{CANARY},id\na,b", "id,title,summary,kind,languages\na,b",
+        f"id,title\n{CANARY}", f'id,"{CANARY}', "", "unheard,id\na,b", "id,title,summary,kind,languages\na,b",
         f"id,title,summary,kind,languages,minutes\na,b,c,{CANARY},en,{CANARY}",
     ):  # fmt: skip
         answer = await client.http.post(BATCH, content=rows, headers={"Content-Type": "text/csv"})
@@ -305,7 +300,7 @@ async def test_what_nobody_expected_is_told_to_nobody(
 ) -> None:
     """A fault of ours is a 500 problem without its message, in the answer and in the logs alike."""
 
-    def broken(*_: object) -> Callable[[], None]:
+    def broken(*_: object, **__: object) -> None:
         raise RuntimeError(CANARY)
 
     monkeypatch.setattr("recommender.events.ingest", broken)

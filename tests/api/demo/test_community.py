@@ -1,7 +1,5 @@
 """The simulated community: invented people whose choices hold like anyone's."""
 
-from pathlib import Path
-
 import pytest
 
 from api import people
@@ -12,7 +10,7 @@ from consent.purposes import Purpose
 from consent.signals import SIGNALS
 from tests.conftest import APP, OTHER_APP
 
-pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
 async def exported(service: Service, number: int) -> dict[str, object]:
@@ -22,6 +20,7 @@ async def exported(service: Service, number: int) -> dict[str, object]:
         return await people.export(service, connection, APP, user_hash)
 
 
+@on_sqlite
 async def test_what_a_simulated_person_does_not_share_is_not_stored(service: Service) -> None:
     """Events lie only under granted signals; whoever shares nothing is not known at all."""
     seen: list[tuple[int, int]] = []
@@ -40,7 +39,7 @@ async def test_what_a_simulated_person_does_not_share_is_not_stored(service: Ser
     assert seen == [(30, 30)]
 
 
-async def test_each_way_of_sharing_is_there_to_be_tried() -> None:
+def test_each_way_of_sharing_is_there_to_be_tried() -> None:
     """The first four people show nothing, views, some and everything, and may all be personalised for."""
     ways = {sharing: person(number, 0) for number, sharing in enumerate(Sharing, start=1)}
     personal = {
@@ -53,7 +52,7 @@ async def test_each_way_of_sharing_is_there_to_be_tried() -> None:
     assert personal[Sharing.EVERYTHING] == set(SIGNALS)
 
 
-async def test_purposes_are_chosen_independently() -> None:
+def test_purposes_are_chosen_independently() -> None:
     """Among many people there are signals allowed for any combination of uses."""
     combinations = set()
     for number in range(5, 200):
@@ -62,6 +61,7 @@ async def test_purposes_are_chosen_independently() -> None:
     assert len(combinations) == 2 ** len(Purpose)
 
 
+@on_sqlite
 async def test_the_same_seed_gives_the_same_community(service: Service) -> None:
     """People, choices and the order of what they do depend on the seed alone."""
     await simulate(service, APP, 6, seed=5)
@@ -78,9 +78,13 @@ async def test_the_same_seed_gives_the_same_community(service: Service) -> None:
 def _story(held: dict[str, object]) -> list[tuple[object, ...]]:
     events = held["events"]
     assert isinstance(events, list)
-    return [(each["event_id"], each["signal"], each["resource_id"], each["topic"], each["value"]) for each in events]
+    return [
+        (each["event_id"], each["signal"], each["resource_id"], each["topic"], each["value"])
+        for each in events
+    ]
 
 
+@on_sqlite
 async def test_time_never_runs_backwards_in_the_ledger(service: Service) -> None:
     """They join one after the other, before anything they do."""
     await simulate(service, APP, 60, seed=1)
@@ -96,13 +100,15 @@ async def test_time_never_runs_backwards_in_the_ledger(service: Service) -> None
     assert times == sorted(times)
 
 
+@on_sqlite
 async def test_an_app_without_a_catalogue_is_refused(service: Service) -> None:
     """There is nothing to simulate where there is nothing to use."""
     with pytest.raises(ValueError, match="catalogue"):
         await simulate(service, OTHER_APP, 5)
 
 
-async def test_a_model_of_the_community_beats_popularity(service: Service, tmp_path: Path) -> None:
+@on_sqlite
+async def test_a_model_of_the_community_beats_popularity(service: Service) -> None:
     """What leads to what can be learned from what they share: the release is promoted."""
     await simulate(service, APP, 150, seed=1)
     outcome = await train_app(service, APP)
