@@ -6,6 +6,7 @@ from api import keys, store
 from api.keys import NewKey, Scope
 from api.service import Service
 from consent import store as ledger
+from recommender import registry
 from recommender import store as catalog
 from recommender.catalog import Resource
 
@@ -22,7 +23,7 @@ async def ensure_app(service: Service, app_id: str, name: str) -> bool:
         if await ledger.app_name(connection, app_id) is not None:
             return False
         await ledger.add_app(connection, app_id, name, service.clock())
-        await catalog.add_model_state(connection, app_id)
+        await registry.add_model_state(connection, app_id)
     return True
 
 

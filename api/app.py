@@ -11,12 +11,11 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.telemetry import TelemetryConfig
 from pydantic.json_schema import models_json_schema
 
-from api import pages, problems, telemetry
+from api import answers, pages, problems, requests, telemetry
 from api.limits import LimitedBody
 from api.problems import ProblemDetails
 from api.recommending import Recommending
 from api.routes import consents, events, health, recommendations, releases, resources, users
-from api.schemas import INCOMING, OUTGOING
 from api.service import Service
 
 log = logging.getLogger(__name__)
@@ -67,7 +66,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         document = get_openapi(
             title=app.title, version=app.version, description=app.description, routes=app.routes
         )
-        models = [(model, "validation") for model in (*INCOMING, *OUTGOING, ProblemDetails)]
+        models = [(model, "validation") for model in (*requests.MODELS, *answers.MODELS, ProblemDetails)]
         _, extra = models_json_schema(models, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]  # a literal in a list
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
         schemas |= extra.get("$defs", {})

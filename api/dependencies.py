@@ -24,7 +24,11 @@ def get_service(request: Request) -> Service:
     return service
 
 
-ServiceDep = Annotated[Service, Depends(get_service)]
+async def _service(request: Request) -> Service:
+    return get_service(request)
+
+
+ServiceDep = Annotated[Service, Depends(_service)]
 
 
 def requires(scope: Scope) -> Callable[[Request], Awaitable[Caller]]:

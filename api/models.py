@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from api.database import Database
+from recommender import registry, store
 from recommender import release as releases
-from recommender import store
 from recommender.errors import CorruptRelease
 from recommender.ranking import Ranker
+from recommender.registry import ModelState
 from recommender.release import Release
-from recommender.store import ModelState
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class Models:
     async def refresh(self) -> None:
         """Read again what changed since the last look, for every app."""
         async with self._database.read("") as connection:
-            states = await store.model_states(connection)
+            states = await registry.model_states(connection)
         fresh = {state.app_id: await self._current(state) for state in states}
         self._served = fresh
         self.ready = True

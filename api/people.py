@@ -6,16 +6,16 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.service import PERSONAL_STORES, Service
-from consent import erasure
+from consent import changes, erasure
 from consent import store as ledger
+from consent.changes import Changed, Request
 from consent.erasure import Erasure, Trained
 from consent.ledger import Cell, ConsentEvent, State
 from consent.pseudonyms import new_id
 from consent.purposes import Purpose
 from consent.receipts import rfc3339
 from consent.signals import SIGNALS
-from consent.store import Changed, Request
-from recommender import store
+from recommender import registry
 from recommender.tables import events
 
 HOUR = 3_600_000_000
@@ -41,7 +41,7 @@ async def change(
     """Record choices, and see to it that what may no longer be learned from is unlearned."""
     now = service.clock()
     name = await ledger.app_name(connection, app_id)
-    changed = await ledger.change(
+    changed = await changes.change(
         connection,
         app_id,
         user_hash,
@@ -53,9 +53,9 @@ async def change(
         signal_tables=[events],
     )
     if changed.unlearn:
-        await store.unlearn(connection, app_id)
+        await registry.unlearn(connection, app_id)
         if await _something_was_trained(connection, app_id):
-            await store.ask_training(connection, app_id, "withdrawal", now)
+            await registry.ask_training(connection, app_id, "withdrawal", now)
     return changed
 
 
@@ -75,11 +75,11 @@ async def erase(service: Service, connection: AsyncConnection, app_id: str, user
         rows_erased_at=now,
         deadline=now + service.settings.erasure_deadline_h * HOUR,
         counts=counts,
-        unlearn_epoch=await store.unlearn(connection, app_id) if learned else 0,
+        unlearn_epoch=await registry.unlearn(connection, app_id) if learned else 0,
         before=before,
     )
     if learned and await _something_was_trained(connection, app_id):
-        await store.ask_training(connection, app_id, "erasure", now)
+        await registry.ask_training(connection, app_id, "erasure", now)
         done = replace(pending, status=erasure.RETRAINING)
     else:
         done = erasure.complete(pending, app_id, before, now, service.signer)
@@ -88,13 +88,13 @@ async def erase(service: Service, connection: AsyncConnection, app_id: str, user
 
 
 async def _served(connection: AsyncConnection, app_id: str) -> Trained:
-    promoted = (await store.find_model_state(connection, app_id)).promoted
-    record = await store.find_release(connection, app_id, promoted) if promoted else None
+    promoted = (await registry.find_model_state(connection, app_id)).promoted
+    record = await registry.find_release(connection, app_id, promoted) if promoted else None
     return Trained(record.release_id, record.digest) if record else Trained()
 
 
 async def _something_was_trained(connection: AsyncConnection, app_id: str) -> bool:
-    return any(record.status != "destroyed" for record in await store.releases(connection, app_id))
+    return any(record.status != "destroyed" for record in await registry.releases(connection, app_id))
 
 
 async def export(

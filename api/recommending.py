@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from api.schemas import RecommendationRequest
+from api.requests import RecommendationRequest
 from api.service import Service
 from api.tokens import Kind
 from consent.pseudonyms import new_id

@@ -17,16 +17,16 @@ from api.service import Service
 from consent import erasure
 from consent.erasure import Trained
 from consent.purposes import Purpose
+from recommender import registry, store
 from recommender import release as releases
-from recommender import store
 from recommender.catalog import Resource
 from recommender.errors import NotEnoughData
 from recommender.history import History
 from recommender.profile import Features
 from recommender.progress import Progress, quietly
 from recommender.ranking import topic_matrix
+from recommender.registry import ReleaseRecord
 from recommender.release import Release, TrainingConfig
-from recommender.store import ReleaseRecord
 
 if TYPE_CHECKING:
     from recommender.training import HoldoutResult
@@ -84,7 +84,7 @@ async def train_app(service: Service, app_id: str, progress: Progress = quietly)
 
 async def _read(service: Service, app_id: str) -> _Rows:
     async with service.database.read(app_id, Purpose.IMPROVE) as connection:
-        state = await store.find_model_state(connection, app_id)
+        state = await registry.find_model_state(connection, app_id)
         resources = await store.list_resources(connection, app_id)
         events = await store.granted_events(
             connection, app_id, Purpose.IMPROVE, now=service.clock(), notices=service.notices
@@ -136,17 +136,17 @@ async def _decide(service: Service, app_id: str, record: ReleaseRecord, holdout:
     """Promote or reject a candidate, in one transaction with the record of it."""
     now = service.clock()
     async with service.database.write(app_id) as connection:
-        await store.add_release(connection, app_id, record)
-        promoted = holdout.passed and await store.promote(connection, app_id, record, now)
-        state = await store.find_model_state(connection, app_id)
+        await registry.add_release(connection, app_id, record)
+        promoted = holdout.passed and await registry.promote(connection, app_id, record, now)
+        state = await registry.find_model_state(connection, app_id)
         overtaken = state.unlearn_epoch != record.unlearn_epoch
         if not promoted:
             status = "overtaken" if overtaken else "rejected"
-            await store.set_release_status(connection, app_id, record.release_id, status)
+            await registry.set_release_status(connection, app_id, record.release_id, status)
             if not overtaken:
                 await _stop_serving_outdated(connection, app_id, record.unlearn_epoch)
         if overtaken:
-            await store.ask_training(connection, app_id, "overtaken", now)
+            await registry.ask_training(connection, app_id, "overtaken", now)
     if overtaken:
         return Outcome("overtaken", record.release_id, holdout)
     await settle(service, app_id, record.unlearn_epoch)
@@ -156,10 +156,10 @@ async def _decide(service: Service, app_id: str, record: ReleaseRecord, holdout:
 async def _without_model(service: Service, app_id: str, epoch: int) -> Outcome:
     """Go on without a model, when too little is left to train one on."""
     async with service.database.write(app_id) as connection:
-        state = await store.find_model_state(connection, app_id)
+        state = await registry.find_model_state(connection, app_id)
         overtaken = state.unlearn_epoch != epoch
         if overtaken:
-            await store.ask_training(connection, app_id, "overtaken", service.clock())
+            await registry.ask_training(connection, app_id, "overtaken", service.clock())
         else:
             await _stop_serving_outdated(connection, app_id, epoch)
     if not overtaken:
@@ -168,18 +168,18 @@ async def _without_model(service: Service, app_id: str, epoch: int) -> Outcome:
 
 
 async def _stop_serving_outdated(connection: AsyncConnection, app_id: str, epoch: int) -> None:
-    state = await store.find_model_state(connection, app_id)
+    state = await registry.find_model_state(connection, app_id)
     if state.promoted is None:
         return
-    served = await store.find_release(connection, app_id, state.promoted)
+    served = await registry.find_release(connection, app_id, state.promoted)
     if served is None or served.unlearn_epoch < epoch:
-        await store.stop_serving(connection, app_id)
+        await registry.stop_serving(connection, app_id)
 
 
 async def settle(service: Service, app_id: str, epoch: int) -> None:
     """Destroy releases that learned from people who left, then complete those erasures with their receipts."""
     async with service.database.read(app_id) as connection:
-        known = await store.releases(connection, app_id)
+        known = await registry.releases(connection, app_id)
     outdated = [each for each in known if each.unlearn_epoch < epoch and each.status != "destroyed"]
     for each in outdated:
         url = release_url(service.settings.releases_url, app_id, each.release_id)
@@ -187,9 +187,9 @@ async def settle(service: Service, app_id: str, epoch: int) -> None:
     now = service.clock()
     async with service.database.write(app_id) as connection:
         for each in outdated:
-            await store.set_release_status(connection, app_id, each.release_id, "destroyed")
-        state = await store.find_model_state(connection, app_id)
-        served = await store.find_release(connection, app_id, state.promoted) if state.promoted else None
+            await registry.set_release_status(connection, app_id, each.release_id, "destroyed")
+        state = await registry.find_model_state(connection, app_id)
+        served = await registry.find_release(connection, app_id, state.promoted) if state.promoted else None
         after = Trained(served.release_id, served.digest) if served else Trained()
         for pending in await erasure.waiting(connection, app_id, epoch):
             done = erasure.complete(pending, app_id, after, now, service.signer)

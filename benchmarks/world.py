@@ -18,7 +18,7 @@ from api.settings import Settings
 from api.training import train_app
 from consent.ledger import Change, Choice
 from consent.purposes import Purpose
-from consent.store import Request
+from consent.changes import Request
 from recommender import events
 from recommender.catalog import Resource
 from recommender.events import Incoming

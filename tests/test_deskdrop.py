@@ -27,7 +27,7 @@ from api.training import Outcome, train_app
 from consent.purposes import Purpose
 from consent.signals import SIGNALS
 from evaluation.datasets import DESKDROP_SIGNALS
-from recommender import store
+from recommender import registry
 from tests.conftest import APP, Caller, fresh_database, settings_for
 
 FILE = Path(__file__).parents[2] / "shared" / "data" / "deskdrop" / "users_interactions.csv.gz"
@@ -148,10 +148,10 @@ async def load(client: Caller, data: Deskdrop, people: Iterable[str]) -> dict[st
     return counts
 
 
-async def newest(service: Service) -> store.ReleaseRecord:
+async def newest(service: Service) -> registry.ReleaseRecord:
     """The release trained last."""
     async with service.database.read(APP) as connection:
-        return (await store.releases(connection, APP))[0]
+        return (await registry.releases(connection, APP))[0]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -265,7 +265,7 @@ async def _erase(client: Caller, people: Iterable[str]) -> list[str]:
 
 
 async def _retrain(
-    service: Service, client: Caller, erasures: Iterable[str], before: store.ReleaseRecord
+    service: Service, client: Caller, erasures: Iterable[str], before: registry.ReleaseRecord
 ) -> None:
     """The worker trains without them once, completes every erasure, and destroys what had learned from them."""
     former = Path(release_url(service.settings.releases_url, APP, before.release_id))

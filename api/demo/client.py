@@ -20,7 +20,7 @@ class Assent:
         self._titles: dict[str, str] = {}
 
     async def recommend(
-        self, user_id: str, *, topics: Iterable[str] = (), limit: int = 8, region: str | None = None
+        self, user_id: str, *, topics: Iterable[str] = (), limit: int = 8, country: str | None = None
     ) -> dict[str, Any]:
         """Ask for a list with all reasons. While the service is down the answer still says where to turn."""
         topics = list(topics)
@@ -31,7 +31,8 @@ class Assent:
                 "limit": limit,
                 "explain": "full",
                 "filter": {"topics": topics},
-                "context": {"locale": "en", "region": region},
+                # The country is in the locale, so that helplines fit; as `region` it would also put local services first.
+                "context": {"locale": f"en-{country}" if country else "en"},
                 "exclude_seen": not topics,
             },
         )
@@ -91,6 +92,8 @@ class Assent:
     async def similar(self, resource_id: str) -> list[dict[str, Any]]:
         """Return the resources nearest to one."""
         answer = await self._http.get(f"/v1/resources/{resource_id}/similar", params={"limit": 3})
+        if answer.status_code == httpx.codes.NOT_FOUND:  # new, and not ranked with yet
+            return []
         answer.raise_for_status()
         return [item["resource"] for item in answer.json()["items"]]
 

@@ -16,10 +16,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from api import people
 from api.database import INGEST
 from api.service import Service
+from consent.changes import Request
 from consent.ledger import Actor, Change, Choice
 from consent.purposes import Purpose
 from consent.signals import SIGNALS, About
-from consent.store import Request
 from recommender import events, store
 from recommender.catalog import Kind, Resource
 from recommender.events import Incoming

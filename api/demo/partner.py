@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 from api.demo.client import Assent
 from api.demo.community import user_id
 from api.pages.reasons import reasons
-from api.pages.serving import HEADERS, asset, environment
+from api.pages.serving import HEADERS, asset, country, environment
 from api.pages.sessions import is_foreign
 from api.pages.wording import words
 from recommender.catalog import RESOURCE_ID
@@ -132,7 +132,7 @@ async def today(
     if me is None:
         return _to(request, "/")
     topic = topic if topic in _TOPICS else None
-    answer = await assent.recommend(me, topics=[topic] if topic else [], region=_region(request))
+    answer = await assent.recommend(me, topics=[topic] if topic else [], country=country(request))
     explained = [
         contribution for item in answer["items"] for contribution in item["explanation"]["contributions"]
     ]
@@ -172,7 +172,7 @@ async def show_resource(
         similar=await assent.similar(resource_id),
         told=opened,
         signals=await assent.signals(),
-        support=(await assent.recommend(me, limit=1, region=_region(request)))["support"],
+        support=(await assent.recommend(me, limit=1, country=country(request)))["support"],
     )
 
 
@@ -206,9 +206,3 @@ async def privacy(request: Request, assent: Client, kind: str) -> Response:
 
 def _told(signal: str, outcome: str) -> tuple[str, str] | None:
     return (signal, outcome) if signal in {*DEEDS, "views"} and outcome in OUTCOMES else None
-
-
-def _region(request: Request) -> str | None:
-    """Return the country in the browser's first language, so that helplines fit."""
-    found = re.match(r"\s*[A-Za-z]{2,3}-([A-Z]{2})\b", request.headers.get("accept-language", ""))
-    return found.group(1) if found else None

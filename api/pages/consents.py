@@ -13,6 +13,7 @@ from api.pages.choices import Deed
 from api.pages.serving import PageRoute, Refusal, base_path, language, page, prose, see_other, service_of
 from api.pages.sessions import FormDep, Visitor, VisitorDep
 from api.service import Service
+from consent import changes
 from consent import store as ledger
 from consent.errors import NoticeSuperseded, UnknownNotice
 from consent.ledger import Actor, Cell, Change, Choice
@@ -105,8 +106,9 @@ async def choose(request: Request, who: VisitorDep, form: FormDep) -> Response:
         await service.database.scrub()
     response = see_other(request, "/me")
     _say(service, response, recorded, deed)
-    # Whoever had no row before has one now: from here on the session ends with it.
-    sessions.begin(service, response, who.app_id, who.user_hash, subject_id)
+    if subject_id != who.subject_id:
+        # Whoever had no row before has one now: from here on the session ends with it.
+        sessions.begin(service, response, who.app_id, who.user_hash, subject_id)
     return response
 
 
@@ -134,7 +136,7 @@ async def _record(
         asked = [change for change in asked if change.choice is not Choice.GIVEN]
     if not asked:
         return _Recorded(superseded=superseded)
-    request = ledger.Request(asked, version, locale, METHOD, Actor())
+    request = changes.Request(asked, version, locale, METHOD, Actor())
     changed = await people.change(service, connection, who.app_id, who.user_hash, request)
     return _Recorded(str(changed.receipt["receipt_id"]), bool(changed.signals_lost), superseded)
 

@@ -6,11 +6,11 @@ import orjson
 from fastapi import APIRouter, Request, Response
 
 from api import people, store
+from api.answers import ErasureOut
 from api.pages import sessions
 from api.pages.serving import PageRoute, Refusal, page, service_of, wants_html
 from api.pages.sessions import FormDep, VisitorDep, read_form, still_meant
 from api.problems import Problem, declared, invalid
-from api.schemas import ErasureOut
 from api.service import Service
 from api.tokens import BadToken, Kind, Token
 from consent.erasure import Erasure

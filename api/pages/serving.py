@@ -102,6 +102,13 @@ def prose(markdown: str) -> Markup:
     return Markup(clean)  # noqa: S704  it was cleaned
 
 
+def country(request: Request) -> str | None:
+    """Return the country in the browser's first language, so that helplines fit; None when it names none."""
+    found = _COUNTRY.match(request.headers.get("accept-language", ""))
+    return found.group(1) if found else None
+
+
+_COUNTRY = re.compile(r"\s*[A-Za-z]{2,3}-([A-Z]{2})\b")
 _HEADING = re.compile(r"</?h([1-6])>")
 _PROSE_TAGS = {
     "a", "blockquote", "br", "code", "em", "h2", "h3", "h4", "h5", "h6", "hr", "li", "ol", "p", "pre", "strong",

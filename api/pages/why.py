@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from api.pages.reasons import Reasons, reasons
-from api.pages.serving import PageRoute, language, page, service_of
+from api.pages.serving import PageRoute, country, language, page, service_of
 from api.pages.sessions import VisitorDep
 from api.recommending import Recommending
 from consent.signals import SIGNALS
@@ -63,5 +63,5 @@ async def show(request: Request, who: VisitorDep) -> Response:
         used=done.ranking.signals_used,
         withheld=done.ranking.signals_withheld,
         titles=titles,
-        support=service.support.block(locale),
+        support=service.support.block(locale, country(request)),
     )

@@ -7,16 +7,17 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api import people
+from api.answers import ConsentChanged, ConsentsOut, HistoryOut, NoticeOut, SignalsOut
 from api.dependencies import ServiceDep, UserId, accepts, json_body, requires
 from api.idempotency import json_response, once
 from api.keys import Caller, Scope
 from api.problems import NO_STORE, declared, invalid, not_found
-from api.schemas import ConsentChanged, ConsentRequest, ConsentsOut, HistoryOut, NoticeOut, SignalsOut
+from api.requests import ConsentRequest
 from api.service import Service
 from consent import store as ledger
+from consent.changes import Request as Choices
 from consent.ledger import Actor, Change, Choice
 from consent.signals import SIGNALS
-from consent.store import Request as Choices
 
 router = APIRouter(prefix="/v1", tags=["consent"])
 ConsentCaller = Annotated[Caller, Depends(requires(Scope.CONSENT))]
@@ -125,7 +126,6 @@ async def change(
         service, http, caller, work, body=body.model_dump_json().encode(), user_hash=user_hash
     )
     if any(each.state != "given" for each in body.changes):  # only then can events have gone
-        if any(change.state != "given" for change in body.changes):  # something may have been deleted
         await service.database.scrub()
     return answer
 

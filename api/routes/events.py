@@ -6,12 +6,13 @@ from typing import Annotated
 import orjson
 from fastapi import APIRouter, Depends, Response
 
+from api.answers import EventResults
 from api.database import INGEST
 from api.dependencies import ServiceDep, accepts, json_body, requires
 from api.idempotency import json_response
 from api.keys import Caller, Scope
 from api.problems import declared
-from api.schemas import EventBatch, EventResults
+from api.requests import EventBatch
 from recommender import events
 
 router = APIRouter(prefix="/v1", tags=["events"])

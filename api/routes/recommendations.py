@@ -5,12 +5,13 @@ from typing import Annotated
 import orjson
 from fastapi import APIRouter, Depends, Request, Response
 
+from api.answers import Recommendations
 from api.dependencies import ServiceDep, accepts, json_body, requires
 from api.idempotency import json_response
 from api.keys import Scope
 from api.problems import UNAVAILABLE, declared, unavailable
 from api.recommending import Recommending, query_of
-from api.schemas import RecommendationRequest, Recommendations, WhatIfRequest
+from api.requests import RecommendationRequest, WhatIfRequest
 from api.service import Service
 from recommender.query import Query
 

@@ -6,14 +6,14 @@ import orjson
 from fastapi import APIRouter, Depends, Path, Request, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from api.answers import ReleaseOut, ReleasesOut, TrainingOut
 from api.dependencies import ServiceDep, requires
 from api.idempotency import json_response, once
 from api.keys import Caller, Scope
 from api.problems import Problem, declared, not_found
-from api.schemas import ReleaseOut, ReleasesOut, TrainingOut
 from consent.receipts import rfc3339
-from recommender import store
-from recommender.store import ReleaseRecord
+from recommender import registry
+from recommender.registry import ReleaseRecord
 
 router = APIRouter(prefix="/v1", tags=["releases"])
 TrainCaller = Annotated[Caller, Depends(requires(Scope.TRAIN))]
@@ -40,7 +40,7 @@ def _shown(record: ReleaseRecord) -> dict[str, Any]:
 async def list_releases(service: ServiceDep, caller: TrainCaller) -> Response:
     """Every release of the app, newest first."""
     async with service.database.read(caller.app_id) as connection:
-        found = await store.releases(connection, caller.app_id)
+        found = await registry.releases(connection, caller.app_id)
     return json_response(200, orjson.dumps({"releases": [_shown(record) for record in found]}))
 
 
@@ -54,7 +54,7 @@ async def train(http: Request, service: ServiceDep, caller: TrainCaller) -> Resp
     """Ask for a training; a worker does it. One that still waits serves for all who ask."""
 
     async def work(connection: AsyncConnection) -> tuple[int, dict[str, Any]]:
-        training_id = await store.ask_training(connection, caller.app_id, "asked", service.clock())
+        training_id = await registry.ask_training(connection, caller.app_id, "asked", service.clock())
         return 202, {"training_id": training_id, "status": "waiting"}
 
     return await once(service, http, caller, work)
@@ -74,14 +74,14 @@ async def promote(
     """Serve a release from now on. One that has learned from somebody who left since is refused (409)."""
 
     async def work(connection: AsyncConnection) -> tuple[int, dict[str, Any]]:
-        record = await store.find_release(connection, caller.app_id, release_id)
+        record = await registry.find_release(connection, caller.app_id, release_id)
         if record is None:
             raise not_found()
         if record.status not in SERVABLE:
             raise Problem(409, "conflict", f"this release is {record.status}")
-        if not await store.promote(connection, caller.app_id, record, service.clock()):
+        if not await registry.promote(connection, caller.app_id, record, service.clock()):
             raise Problem(409, "conflict", "this release has learned from somebody who left since")
-        promoted = await store.find_release(connection, caller.app_id, release_id)
+        promoted = await registry.find_release(connection, caller.app_id, release_id)
         return 200, _shown(promoted or record)
 
     return await once(service, http, caller, work)

@@ -8,11 +8,12 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from api.answers import ResourcePage, SimilarOut, Written
 from api.dependencies import ServiceDep, accepts, json_body, requires
 from api.idempotency import json_response, once
 from api.keys import Caller, Scope
 from api.problems import NO_STORE, Problem, declared, invalid, not_found, of_validation
-from api.schemas import ResourceBatch, ResourcePage, SimilarOut, Written
+from api.requests import ResourceBatch
 from recommender import store
 from recommender.catalog import Resource
 from recommender.exchange import RowError, read_csv, read_jsonl, write_csv, write_jsonl

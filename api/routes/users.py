@@ -7,11 +7,12 @@ from fastapi import APIRouter, Depends, Path, Request, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api import people
+from api.answers import ErasureOut, ErasureStarted, LinkOut
 from api.dependencies import ServiceDep, UserId, accepts, json_body, requires
 from api.idempotency import json_response, once
 from api.keys import Caller, Scope
 from api.problems import declared, not_found
-from api.schemas import ErasureOut, ErasureStarted, LinkOut, LinkRequest
+from api.requests import LinkRequest
 from api.tokens import Kind
 from consent import erasure
 from consent import store as ledger

@@ -44,9 +44,7 @@ class Call:
     @property
     def writes(self) -> bool:
         """Whether it may change something."""
-        return self.scope is not None and (
-            self.method in {"PUT", "DELETE"} or self.template in _WRITING_POSTS
-        )
+        return self.method in {"PUT", "DELETE"} or (self.method == "POST" and self.template in _WRITING_POSTS)
 
     def path(self, **names: str) -> str:
         """The path, with these values in place of the usual ones."""

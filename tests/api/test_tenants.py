@@ -13,8 +13,8 @@ from sqlalchemy.exc import DBAPIError
 from api import administration
 from api.service import Service
 from consent.tables import metadata
-from recommender import store
-from recommender.store import ReleaseRecord
+from recommender import registry
+from recommender.registry import ReleaseRecord
 from tests.api import witness
 from tests.api.calls import CALLS, CONSENT, PAGES, RESOURCE, served
 from tests.api.witness import ON_POSTGRESQL, ON_SQLITE
@@ -42,7 +42,7 @@ async def furnished(service: Service, client: Caller) -> dict[str, str]:
     erasure = (await client.http.delete("/v1/users/u2")).json()["erasure"]
     record = ReleaseRecord("r-1", "retired", "0" * 64, 0, {}, service.clock(), None)
     async with service.database.write(APP) as connection:
-        await store.add_release(connection, APP, record)
+        await registry.add_release(connection, APP, record)
     return {
         "user_id": "u1",
         "receipt_id": changed.json()["receipt"]["receipt_id"],
@@ -91,7 +91,7 @@ async def test_no_route_shows_or_changes_another_app(
 def of_app(rows: witness.Rows, app_id: str) -> dict[str, Any]:
     """The rows of one app, and none of the keys that tests make."""
     return {
-        table: sorted((repr(sorted(row.items())) for row in found if row.get("app_id") == app_id))
+        table: sorted(repr(sorted(row.items())) for row in found if row.get("app_id") == app_id)
         for table, found in rows.items()
         if table != "api_key"
     }

@@ -47,9 +47,9 @@ async def stored(client: Caller, user_id: str) -> list[dict[str, Any]]:
     return events
 
 
-def me(page: str) -> str:
-    """Return who a page says one is."""
-    return str(re.findall(r"You are <strong>([^<]+)", page)[0])
+def me(harbour: httpx.AsyncClient) -> str:
+    """Return who one is."""
+    return harbour.cookies["harbour_user"]
 
 
 async def test_one_can_be_someone_new_or_simulated(harbour: httpx.AsyncClient) -> None:
@@ -58,8 +58,9 @@ async def test_one_can_be_someone_new_or_simulated(harbour: httpx.AsyncClient) -
     assert "everybody in it is simulated" in page
     assert "Shares nothing." in page
     assert "Shares everything." in page
-    assert me(await be(harbour, "simulated-004")) == "simulated-004"
-    assert me(await be(harbour, "new")).startswith("new-")
+    assert "You are <strong>simulated-004" in await be(harbour, "simulated-004")
+    assert "You are <strong>someone new" in await be(harbour, "new")
+    assert me(harbour).startswith("new-")
 
 
 @pytest.mark.parametrize("who", ["admin", "../x", "simulated-1", "", "u1"])
@@ -84,7 +85,8 @@ async def test_the_app_says_honestly_that_nothing_was_stored(
     harbour: httpx.AsyncClient, client: Caller
 ) -> None:
     """Opening, finishing and saving leave no trace of who shares nothing, and the page says so."""
-    who = me(await be(harbour, "new"))
+    await be(harbour, "new")
+    who = me(harbour)
     page = (await harbour.get("/demo/resource/box-breathing")).text
     assert "Not kept: that you opened this" in page
     for signal in ("completions", "saves"):
@@ -188,3 +190,12 @@ async def test_browsing_stands_beside_the_list(harbour: httpx.AsyncClient) -> No
     page = (await harbour.get("/demo/today", params={"topic": "sleep"})).text
     assert "About sleep" in page
     assert page.count('class="panel item"') > 3
+
+
+async def test_help_is_that_of_the_country_and_the_list_is_everyones(harbour: httpx.AsyncClient) -> None:
+    """The browser's country chooses the helplines, and does not turn the list into one of local services."""
+    at_home = await be(harbour, "new")
+    harbour.headers["Accept-Language"] = "en-GB"
+    page = await be(harbour, "new")
+    assert "Samaritans" in page
+    assert re.findall(r"<h2><a[^>]*>([^<]+)", page) == re.findall(r"<h2><a[^>]*>([^<]+)", at_home)

@@ -205,3 +205,22 @@ async def test_the_app_is_named_and_another_apps_person_is_another(browser: Brow
     assert "Meadow" in page
     assert shown_on(page) == set()
     assert shown_on(await browser.enter("u1", app_id=APP)) == {"views.personalise"}
+
+
+async def test_two_tabs_do_not_undo_each_other(browser: Browser, client: Caller) -> None:
+    """What one tab turned on stays on when another, opened before, saves something else."""
+    await client.consent("u1", "ratings")
+    tab = await browser.enter("u1")
+    await browser.send(tab, "save", {"ratings.personalise", "views.personalise"})
+    answer = await browser.send(tab, "save", {"ratings.personalise", "saves.personalise"})
+    assert answer.status_code == 303
+    on = shown_on(await browser.page("/me"))
+    assert on == {"ratings.personalise", "views.personalise", "saves.personalise"}
+
+
+async def test_a_first_choice_ties_the_session_to_the_person(browser: Browser, client: Caller) -> None:
+    """Who had no row when they came, chooses, and is erased by their app, is out."""
+    await browser.send(await browser.enter("u1"), "save", {"views.personalise"})
+    await browser.page("/me")
+    await client.http.delete("/v1/users/u1")
+    assert (await browser.http.get("/me")).status_code == 403
