@@ -8,13 +8,15 @@ in the event loop (a point read is faster than the hop to a thread), PostgreSQL 
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Protocol
 
 import asyncpg
 from sqlalchemy import URL, Select, event, make_url, text
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 SERVICE_ROLE = "assent_service"
@@ -73,6 +75,10 @@ def _begin_sqlite(connection: Any) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
+class Unreachable(ConnectionError):  # noqa: N818  says what is the case
+    """The database cannot be reached, or is none; the message is the name of what the driver raised."""
+
+
 class Prepared:
     """A statement compiled once for one dialect: the text, and the order of its parameters."""
 
@@ -95,7 +101,7 @@ class PointReads(Protocol):
         """Compile a statement once."""
 
     async def rows(self, prepared: Prepared, values: dict[str, Any], purpose: str) -> Sequence[Any]:
-        """Run it; `values` name the app as `app_id`."""
+        """Run it; `values` name the app as `app_id`. Unreachable when the database does not answer."""
 
     async def close(self) -> None:
         """Let go of the connections."""
@@ -114,12 +120,18 @@ class SqlitePointReads:
 
     async def rows(self, prepared: Prepared, values: dict[str, Any], purpose: str) -> Sequence[Any]:  # noqa: ARG002
         """Run it, without giving up the loop: the read takes microseconds."""
-        if self._connection is None:
-            self._connection = sqlite3.connect(
-                self._path, timeout=1, isolation_level=None, cached_statements=32
-            )
-            self._connection.execute("PRAGMA query_only=ON")
-        return self._connection.execute(prepared.sql, prepared.bind(values)).fetchall()
+        try:
+            if self._connection is None:
+                self._connection = self._opened()
+            return self._connection.execute(prepared.sql, prepared.bind(values)).fetchall()
+        except sqlite3.Error as error:
+            await self.close()  # what is wrong with this connection need not be with the next
+            raise Unreachable(type(error).__name__) from error
+
+    def _opened(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path, timeout=1, isolation_level=None, cached_statements=32)
+        connection.execute("PRAGMA query_only=ON")
+        return connection
 
     async def close(self) -> None:
         """Let go of the connection."""
@@ -142,11 +154,14 @@ class PostgresPointReads:
 
     async def rows(self, prepared: Prepared, values: dict[str, Any], purpose: str) -> Sequence[Any]:
         """Run it under row-level security."""
-        pool = await self._opened()
-        async with pool.acquire() as connection, connection.transaction(readonly=True):
-            await connection.fetchval(_CONTEXT_DRIVER, values["app_id"], purpose)
-            found: Sequence[Any] = await connection.fetch(prepared.sql, *prepared.bind(values))
-            return found
+        try:
+            pool = await self._opened()
+            async with pool.acquire() as connection, connection.transaction(readonly=True):
+                await connection.fetchval(_CONTEXT_DRIVER, values["app_id"], purpose)
+                found: Sequence[Any] = await connection.fetch(prepared.sql, *prepared.bind(values))
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+            raise Unreachable(type(error).__name__) from error
+        return found
 
     async def _opened(self) -> "asyncpg.Pool[Any]":
         async with self._opening:
@@ -191,17 +206,17 @@ class Database:
     async def write(self, app_id: str, purpose: str = RIGHTS) -> AsyncIterator[AsyncConnection]:
         """Open a transaction that commits when the block ends, and not at all when it raises."""
         if not self.is_sqlite:
-            async with self.engine.begin() as connection:
+            async with self._connected() as connection, connection.begin():
                 await self._enter(connection, app_id, purpose)
                 yield connection
             return
-        async with self._turn, self.engine.begin() as connection:
+        async with self._turn, self._connected() as connection, connection.begin():
             yield connection
 
     @asynccontextmanager
     async def read(self, app_id: str, purpose: str = RIGHTS) -> AsyncIterator[AsyncConnection]:
         """Open a transaction that sees one moment, and writes nothing."""
-        async with self.engine.connect() as bare:
+        async with self._connected() as bare:
             connection = await bare.execution_options(
                 writes=False,
                 **(
@@ -213,6 +228,15 @@ class Database:
             async with connection.begin():
                 await self._enter(connection, app_id, purpose)
                 yield connection
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[AsyncConnection]:
+        async with AsyncExitStack() as stack:
+            try:
+                connection = await stack.enter_async_context(self.engine.connect())
+            except (DBAPIError, PoolTimeout, OSError, TimeoutError, asyncpg.PostgresError, sqlite3.Error) as error:
+                raise Unreachable(type(error).__name__) from error
+            yield connection
 
     async def _enter(self, connection: AsyncConnection, app_id: str, purpose: str) -> None:
         if not self.is_sqlite:

@@ -153,22 +153,28 @@ class SignalTable:
         known person without any grant has one row with NULL in all but the last. Of the events, the newest `limit`.
         """
         events = self.__events.c
-        granted = and_(_same_person(consent_cell, subject), in_force(notices, [purpose]))
-        under_grant = and_(_same_person(self.__events, subject), events.signal == consent_cell.c.signal)
-        person = and_(subject.c.app_id == _APP, subject.c.user_hash == _USER)
-        grant = (consent_cell.c.receipt_id, subject.c.subject_id)
-        grants = (
-            select(consent_cell.c.signal, *(null().label(name) for name in columns), *grant)
+        granted = (  # asked once, for both halves
+            select(consent_cell.c.signal, consent_cell.c.receipt_id, subject.c.app_id, subject.c.subject_id)
             .select_from(subject)
-            .outerjoin(consent_cell, granted)
-            .where(person)
+            .outerjoin(
+                consent_cell, and_(_same_person(consent_cell, subject), in_force(notices, [purpose]))
+            )
+            .where(subject.c.app_id == _APP, subject.c.user_hash == _USER)
+            .cte("granted")
         )
+        grant = (granted.c.receipt_id, granted.c.subject_id)
+        grants = select(granted.c.signal, *(null().label(name) for name in columns), *grant)
         newest = (
-            select(consent_cell.c.signal, *(events[name] for name in columns), *grant)
-            .select_from(subject)
-            .join(consent_cell, granted)
-            .join(self.__events, under_grant)
-            .where(person)
+            select(granted.c.signal, *(events[name] for name in columns), *grant)
+            .select_from(granted)
+            .join(
+                self.__events,
+                and_(
+                    events.app_id == granted.c.app_id,
+                    events.subject_id == granted.c.subject_id,
+                    events.signal == granted.c.signal,
+                ),
+            )
             .order_by(events[self._newest].desc(), events.event_id)
             .limit(limit)
             .subquery()

@@ -14,8 +14,8 @@ UNIT = 2.0**-20
 """What one whole number of an editorial score is worth."""
 MATCH = 2.0
 """What a topic of the call adds to a resource that has it: more than any place in the list."""
-NEARBY = 1.0
-"""What naming the call's region adds."""
+NEARBY = 10 * UNIT
+"""What serving the call's region adds: ten places, so that local help comes up without crowding out the rest."""
 
 _STRENGTH = {evidence: place for place, evidence in enumerate(Evidence)}
 

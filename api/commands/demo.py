@@ -46,7 +46,7 @@ def demo(
         settings,
         with_worker=True,
         listening=listening,
-        extend=lambda app: app.mount("/demo", partner.create_partner(app, key)),
+        extend=lambda app: partner.attach(app, key),
         ready=_links,
     )
 

@@ -6,9 +6,9 @@ from api import people
 from api.database import INGEST
 from api.service import Service
 from api.training import train_app
+from consent.changes import Request
 from consent.ledger import Change, Choice
 from consent.purposes import Purpose
-from consent.store import Request
 from recommender import events, store
 from recommender.events import Incoming
 from tests.conftest import APP, NOTICE

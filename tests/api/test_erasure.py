@@ -16,8 +16,8 @@ from consent import erasure
 from consent import store as ledger
 from consent.signals import SIGNALS
 from consent.tables import metadata
-from recommender import store
-from recommender.store import ReleaseRecord
+from recommender import registry
+from recommender.registry import ReleaseRecord
 from tests.api import witness
 from tests.api.calls import CONSENT
 from tests.api.witness import ON_SQLITE
@@ -210,8 +210,8 @@ async def test_the_model_is_trained_without_them(service: Service, client: Calle
     """Where something was trained, the erasure waits for a training; when it is over, old releases are destroyed and it is complete."""
     record = ReleaseRecord("r-1", "retired", "0" * 64, 0, {}, service.clock(), None)
     async with service.database.write(APP) as connection:
-        await store.add_release(connection, APP, record)
-        assert await store.promote(connection, APP, record, service.clock())
+        await registry.add_release(connection, APP, record)
+        assert await registry.promote(connection, APP, record, service.clock())
     await live_fully(service, client, "u1")
     done = (await client.http.delete("/v1/users/u1")).json()["erasure"]
     assert (done["status"], done["receipt"]) == ("retraining", None)

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consent.signals import SIGNALS
+from recommender import editorial
 from recommender.catalog import Format, Kind, Resource
 from recommender.history import SIGNAL_IDS, History
 from recommender.lines import read_lines
@@ -325,8 +326,8 @@ def test_one_kind_does_not_fill_the_head_of_the_editors_list() -> None:
     assert _ids(Ranker(shelf).rank([], ALL, Query(), NOW)) == ["e", "d", "a", "b", "c"]
 
 
-def test_the_editors_list_puts_the_calls_topics_and_region_first() -> None:
-    """Topics of the call come before the region, and the region before the editors' order; each says what it adds."""
+def test_the_editors_list_puts_the_calls_topics_first_and_lifts_the_region() -> None:
+    """Topics of the call come before everything, what serves its region rises by ten places; each says what it adds."""
     shelf = [
         resource("anywhere", topics=[], editorial_rank=1),
         resource("near", topics=[], regions=["GB"]),
@@ -335,7 +336,10 @@ def test_the_editors_list_puts_the_calls_topics_and_region_first() -> None:
     ranking = Ranker(shelf).rank([], ALL, Query(region="GB", context_topics=("sleep",)), NOW)
     assert _ids(ranking) == ["about", "near", "anywhere"]
     assert ranking.items[0].values == [2.0]
-    assert ranking.items[1].adjustments == {"region": 1.0}
+    assert ranking.items[1].adjustments == {"region": editorial.NEARBY}
+    crowd = [resource(f"place-{number:02}", editorial_rank=number) for number in range(1, 21)]
+    local = resource("near", regions=["GB"], editorial_rank=21)
+    assert _ids(Ranker([*crowd, local]).rank([], ALL, Query(region="GB", limit=20), NOW)).index("near") == 10
 
 
 def test_the_context_alone_personalises_and_uses_no_signal() -> None:
