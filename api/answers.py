@@ -54,7 +54,10 @@ class ConsentsOut(BaseModel):
 class ConsentChanged(ConsentsOut):
     """Every cell after a change, and its receipt."""
 
-    receipt: dict[str, Any] = Field(description="The receipt (fields of ISO/IEC TS 27560)")
+    receipt: dict[str, Any] = Field(
+        description="The receipt (fields of ISO/IEC TS 27560)",
+        examples=[{"schema_version": "ISO/IEC TS 27560:2023", "receipt_id": "9f86d081884c7d659a2feaa0c55ad015"}],
+    )
 
 
 class ConsentEventOut(BaseModel):
@@ -175,7 +178,9 @@ class Recommendations(BaseModel):
     signals_withheld: list[str] = Field(
         description="Signals that the person does not share", examples=[["saves"]]
     )
-    support: dict[str, Any] = Field(description="Where to turn in a crisis; always there")
+    support: dict[str, Any] = Field(
+        description="Where to turn in a crisis; always there", examples=[{"region": "GB", "lines": []}]
+    )
     controls: Controls = Field(description="Single-use links for the person")
 
 
@@ -281,6 +286,25 @@ class TrainingOut(BaseModel):
     status: str = Field(description="waiting, running, done or dead", examples=["waiting"])
 
 
+class ReadyOut(BaseModel):
+    """Whether the service can do its work."""
+
+    status: Literal["ready", "not ready"] = Field(description="Whether it can", examples=["ready"])
+    reasons: list[str] = Field(description="Why it cannot", examples=[[]])
+    degraded: list[str] = Field(
+        description="What it does less well at the moment",
+        examples=[["the promoted release is missing or damaged"]],
+    )
+
+
+class JwksOut(BaseModel):
+    """A JWK set (RFC 7517)."""
+
+    keys: list[dict[str, Any]] = Field(
+        description="Public keys", examples=[[{"kty": "OKP", "crv": "Ed25519", "use": "sig"}]]
+    )
+
+
 class NoticeOut(BaseModel):
     """The text that a person is shown."""
 
@@ -320,5 +344,5 @@ class SignalsOut(BaseModel):
 
 MODELS = (
     EventResults, ConsentsOut, ConsentChanged, HistoryOut, Recommendations, SimilarOut, Written, ResourcePage, LinkOut,
-    ErasureStarted, ErasureOut, ReleasesOut, ReleaseOut, TrainingOut, NoticeOut, SignalsOut, Resource,
+    ErasureStarted, ErasureOut, ReleasesOut, ReleaseOut, TrainingOut, ReadyOut, JwksOut, NoticeOut, SignalsOut, Resource,
 )  # fmt: skip

@@ -14,7 +14,15 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from api import administration, people, serving, worker
 from api import schema as database_schema
 from api.commands import catalog, demo, evaluate, keys
-from api.commands.running import Failed, console, progress_of, settings_of, settings_options, with_service
+from api.commands.running import (
+    Failed,
+    connecting,
+    console,
+    progress_of,
+    settings_of,
+    settings_options,
+    with_service,
+)
 from api.service import Service
 from api.training import Outcome, train_app
 
@@ -49,7 +57,8 @@ def secret() -> None:
 def migrate(context: typer.Context) -> None:
     """Create the database's schema, or bring it up to date."""
     settings = settings_of(context)
-    asyncio.run(database_schema.migrate(settings.database_url))
+    with connecting():
+        asyncio.run(database_schema.migrate(settings.database_url))
     console.print("The database is up to date.")
 
 

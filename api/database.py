@@ -15,7 +15,7 @@ import asyncpg
 from sqlalchemy import URL, Select, event, make_url, text
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -32,7 +32,10 @@ INGEST = "ingest"
 
 def async_url(url: str) -> URL:
     """Return the URL with the asynchronous driver; ValueError for anything but SQLite and PostgreSQL."""
-    parsed = make_url(url)
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise ValueError("must be sqlite:///path or postgresql://user@host/name") from None
     drivers = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
     backend = parsed.get_backend_name()
     if backend not in drivers:

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, TypeVar
 
-from fastapi import Depends, Path, Request
+from fastapi import Depends, Path, Query, Request
 from pydantic import BaseModel, ValidationError
 
 from api import keys
@@ -67,6 +67,23 @@ def accepts(model: type[BaseModel]) -> dict[str, Any]:
     schema = {"$ref": f"#/components/schemas/{model.__name__}"}
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
+
+RETRIED: dict[str, Any] = {
+    "parameters": [
+        {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "required": False,
+            "description": "Names this request for retries: under one key it is done once, and answered the same again",
+            "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+            "example": "0f8fad5b-d9cb-469f-a165-70867728950e",
+        }
+    ]
+}
+"""Declares, for the OpenAPI of a route, that it answers by `idempotency.once`."""
+
+PageLimit = Annotated[int, Query(ge=1, le=100, description="How many at most", examples=[50])]
+CURSOR = "Where the page begins: `next_cursor` of the one before"
 
 UserId = Annotated[
     str,

@@ -4,9 +4,10 @@ import asyncio
 import contextlib
 import logging
 import os
+import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import uvicorn
 import uvloop
@@ -30,6 +31,23 @@ def listen(host: str, port: int) -> socket.socket:
     listening.bind((host, port))
     listening.listen(1024)
     return listening
+
+
+class _Server(uvicorn.Server):
+    """A server that stops when it is told to and leaves the signals to `serve`.
+
+    The original raises the signal again once it stopped, which ends the process before the worker was told to stop.
+    """
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop at the first signal, and give up waiting for requests at the second."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
 
 
 def serve(
@@ -56,7 +74,7 @@ def serve(
         timeout_graceful_shutdown=GRACE_S,
         server_header=False,
     )
-    server = uvicorn.Server(config)
+    server = _Server(config)
 
     async def run() -> None:
         async with _worker(settings) if with_worker else contextlib.nullcontext():
@@ -68,8 +86,7 @@ def serve(
                 (ready or _say)(address)
             await serving
 
-    with contextlib.suppress(KeyboardInterrupt):
-        uvloop.run(run())
+    uvloop.run(run())
 
 
 def _say(address: str) -> None:

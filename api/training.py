@@ -16,6 +16,7 @@ from api.models import release_url
 from api.service import Service
 from consent import erasure
 from consent.erasure import Trained
+from consent.pseudonyms import new_id
 from consent.purposes import Purpose
 from recommender import registry, store
 from recommender import release as releases
@@ -67,16 +68,19 @@ async def train_app(service: Service, app_id: str, progress: Progress = quietly)
         "people": float(holdout.people),
     }
     trained = trained.noting(metrics=metrics)
-    now = service.clock()
+    now, digest = service.now(), trained.manifest.digest
     record = ReleaseRecord(
-        release_id=f"{service.now():%Y%m%d-%H%M%S}-{trained.manifest.digest[:8]}-{rows.epoch}",
-        status="candidate",
-        digest=trained.manifest.digest,
+        release_id=f"{now:%Y%m%d-%H%M%S}-{digest[:8]}-{new_id()[:8]}",
+        status="storing",
+        digest=digest,
         unlearn_epoch=rows.epoch,
         metrics=metrics,
-        created_at=now,
+        created_at=service.clock(),
         promoted_at=None,
     )
+    # Known before it is stored: should this process die, whoever settles later finds its files and destroys them.
+    async with service.database.write(app_id) as connection:
+        await registry.add_release(connection, app_id, record)
     url = release_url(service.settings.releases_url, app_id, record.release_id)
     await asyncio.to_thread(releases.save, trained, url)
     return await _decide(service, app_id, record, holdout)
@@ -133,10 +137,9 @@ def _train(
 
 
 async def _decide(service: Service, app_id: str, record: ReleaseRecord, holdout: "HoldoutResult") -> Outcome:
-    """Promote or reject a candidate, in one transaction with the record of it."""
+    """Promote or reject what was stored; what somebody's leaving has overtaken is destroyed at once."""
     now = service.clock()
     async with service.database.write(app_id) as connection:
-        await registry.add_release(connection, app_id, record)
         promoted = holdout.passed and await registry.promote(connection, app_id, record, now)
         state = await registry.find_model_state(connection, app_id)
         overtaken = state.unlearn_epoch != record.unlearn_epoch
@@ -148,6 +151,8 @@ async def _decide(service: Service, app_id: str, record: ReleaseRecord, holdout:
         if overtaken:
             await registry.ask_training(connection, app_id, "overtaken", now)
     if overtaken:
+        url = release_url(service.settings.releases_url, app_id, record.release_id)
+        await asyncio.to_thread(releases.delete, url)
         return Outcome("overtaken", record.release_id, holdout)
     await settle(service, app_id, record.unlearn_epoch)
     return Outcome("promoted" if promoted else "rejected", record.release_id, holdout)

@@ -169,9 +169,7 @@ async def never_had_them(
         return outcome, (await newest(service)).digest
 
 
-async def test_the_whole_path(
-    database_url: str, tmp_path: Path, never_had_them: tuple[Outcome, str]
-) -> None:
+async def test_the_whole_path(database_url: str, tmp_path: Path, never_had_them: tuple[Outcome, str]) -> None:
     """Real people's events come in as far as they are granted, are learned from, explained, and unlearned to the bit."""
     data = deskdrop()
     async with served(database_url, tmp_path) as (service, client):

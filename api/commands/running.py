@@ -1,8 +1,9 @@
 """How a command gets at the service: settings from flags and environment, one event loop, plain words when it fails."""
 
 import asyncio
+import contextlib
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -71,8 +72,9 @@ def with_service(context: typer.Context, work: Callable[[Service], Awaitable[T]]
     async def run() -> T:
         service = Service.create(settings)
         try:
-            async with service.database.read("") as connection:
-                await schema.require_current(connection)
+            with connecting():
+                async with service.database.read("") as connection:
+                    await schema.require_current(connection)
             return await work(service)
         finally:
             await service.close()
@@ -81,10 +83,24 @@ def with_service(context: typer.Context, work: Callable[[Service], Awaitable[T]]
         return asyncio.run(run())
     except (SchemaOutdated, NoSuchApp) as known:
         raise Failed(str(known)) from None
+    except DBAPIError as error:
+        raise _unreachable(error) from None
+    except OSError as error:
+        raise Failed(f"{error.filename or 'failed'}: {error.strerror or type(error).__name__}") from None
+
+
+@contextlib.contextmanager
+def connecting() -> Iterator[None]:
+    """Say in plain words when the database cannot be reached."""
+    try:
+        yield
     except (DBAPIError, OSError) as error:
-        raise Failed(
-            f"the database cannot be reached ({type(error).__name__}): is {PREFIX}DATABASE_URL right?"
-        ) from None
+        raise _unreachable(error) from None
+
+
+def _unreachable(error: Exception) -> Failed:
+    # The class and no more: the message could repeat the address with its password.
+    return Failed(f"the database cannot be reached ({type(error).__name__}): is {PREFIX}DATABASE_URL right?")
 
 
 def progress_of(bar: Any, task: Any) -> Progress:

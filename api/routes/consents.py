@@ -8,7 +8,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api import people
 from api.answers import ConsentChanged, ConsentsOut, HistoryOut, NoticeOut, SignalsOut
-from api.dependencies import ServiceDep, UserId, accepts, json_body, requires
+from api.dependencies import (
+    CURSOR,
+    RETRIED,
+    PageLimit,
+    ServiceDep,
+    UserId,
+    accepts,
+    json_body,
+    requires,
+)
 from api.idempotency import json_response, once
 from api.keys import Caller, Scope
 from api.problems import NO_STORE, declared, invalid, not_found
@@ -68,7 +77,12 @@ _SIGNALS = orjson.dumps(
 )
 async def notice(
     service: ServiceDep,
-    locale: Annotated[str, Path(pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,3}$", examples=["en"])],
+    locale: Annotated[
+        str,
+        Path(
+            pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,3}$", description="A language", examples=["en"]
+        ),
+    ],
 ) -> Response:
     """The text to show before someone chooses; send its version and locale with the choice."""
     language = locale.replace("_", "-").split("-")[0].lower()
@@ -100,7 +114,7 @@ async def consents(service: ServiceDep, caller: ConsentCaller, user_id: UserId) 
 @router.put(
     "/users/{user_id}/consents",
     summary="Record a person's choices",
-    openapi_extra=accepts(ConsentRequest),
+    openapi_extra=accepts(ConsentRequest) | RETRIED,
     responses={200: {"model": ConsentChanged}, **declared(400, 401, 403, 409, 413, 422, 503)},
 )
 async def change(
@@ -155,8 +169,8 @@ async def history(
     service: ServiceDep,
     caller: ConsentCaller,
     user_id: UserId,
-    limit: Annotated[int, Query(ge=1, le=100)] = 50,
-    cursor: Annotated[str, Query(pattern=r"^[0-9]{1,18}$")] = "",
+    limit: PageLimit = 50,
+    cursor: Annotated[str, Query(pattern=r"^[0-9]{1,18}$", description=CURSOR, examples=["17"])] = "",
 ) -> Response:
     """The ledger's lines about a person, in order."""
     user_hash = service.pseudonyms.user(caller.app_id, user_id)
@@ -196,7 +210,7 @@ async def receipt(
     caller: ConsentCaller,
     user_id: UserId,
     receipt_id: Annotated[
-        str, Path(pattern=r"^[0-9a-f]{32}$", examples=["9f86d081884c7d659a2feaa0c55ad015"])
+        str, Path(pattern=r"^[0-9a-f]{32}$", description="Its id, as a choice was answered with", examples=["9f86d081884c7d659a2feaa0c55ad015"])
     ],
 ) -> Response:
     """A receipt of a change of consent, as the person can keep it."""

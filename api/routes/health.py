@@ -3,6 +3,8 @@
 import orjson
 from fastapi import APIRouter, Response
 
+from api.answers import ReadyOut
+from api.database import Unreachable
 from api.dependencies import ServiceDep
 from api.problems import NO_STORE
 from api.schema import SchemaOutdated, require_current
@@ -16,7 +18,11 @@ async def alive() -> dict[str, str]:
     return {"status": "alive"}
 
 
-@router.get("/readyz", summary="Ready to serve", responses={503: {"description": "Not ready; says why"}})
+@router.get(
+    "/readyz",
+    summary="Ready to serve",
+    responses={200: {"model": ReadyOut}, 503: {"model": ReadyOut, "description": "Not ready; says why"}},
+)
 async def ready(service: ServiceDep) -> Response:
     """Say whether the service can do its work, and why not."""
     reasons: list[str] = []
@@ -25,6 +31,8 @@ async def ready(service: ServiceDep) -> Response:
             await require_current(connection)
     except SchemaOutdated as outdated:
         reasons.append(str(outdated))
+    except Unreachable as unreachable:
+        reasons.append(f"the database cannot be reached ({unreachable})")
     except Exception as error:  # noqa: BLE001  whatever it is, the service is not ready, and says so
         reasons.append(f"the database cannot be reached ({type(error).__name__})")
     if not service.models.ready:
@@ -36,7 +44,14 @@ async def ready(service: ServiceDep) -> Response:
     )
 
 
-@router.get("/.well-known/jwks.json", summary="Keys that verify receipts")
+@router.get(
+    "/.well-known/jwks.json",
+    summary="Keys that verify receipts",
+    response_class=Response,
+    responses={
+        200: {"content": {"application/jwk-set+json": {"schema": {"$ref": "#/components/schemas/JwksOut"}}}}
+    },
+)
 async def public_keys(service: ServiceDep) -> Response:
     """The JWK set (RFC 7517) for the receipts' signatures."""
     return Response(orjson.dumps(service.signer.public_keys), media_type="application/jwk-set+json")

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Path, Request, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.answers import ReleaseOut, ReleasesOut, TrainingOut
-from api.dependencies import ServiceDep, requires
+from api.dependencies import RETRIED, ServiceDep, requires
 from api.idempotency import json_response, once
 from api.keys import Caller, Scope
 from api.problems import Problem, declared, not_found
@@ -48,6 +48,7 @@ async def list_releases(service: ServiceDep, caller: TrainCaller) -> Response:
     "/releases",
     status_code=202,
     summary="Train",
+    openapi_extra=RETRIED,
     responses={202: {"model": TrainingOut}, **declared(401, 403, 409, 422, 503)},
 )
 async def train(http: Request, service: ServiceDep, caller: TrainCaller) -> Response:
@@ -63,13 +64,17 @@ async def train(http: Request, service: ServiceDep, caller: TrainCaller) -> Resp
 @router.post(
     "/releases/{release_id}:promote",
     summary="Promote a release, or roll back to it",
+    openapi_extra=RETRIED,
     responses={200: {"model": ReleaseOut}, **declared(401, 403, 404, 409, 422, 503)},
 )
 async def promote(
     http: Request,
     service: ServiceDep,
     caller: TrainCaller,
-    release_id: Annotated[str, Path(pattern=r"^[A-Za-z0-9-]{1,64}$", examples=["20261122-6b86b273"])],
+    release_id: Annotated[
+        str,
+        Path(pattern=r"^[A-Za-z0-9-]{1,64}$", description="Its id", examples=["20261122-6b86b273"]),
+    ],
 ) -> Response:
     """Serve a release from now on. One that has learned from somebody who left since is refused (409)."""
 

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.answers import ResourcePage, SimilarOut, Written
-from api.dependencies import ServiceDep, accepts, json_body, requires
+from api.dependencies import CURSOR, RETRIED, PageLimit, ServiceDep, accepts, json_body, requires
 from api.idempotency import json_response, once
 from api.keys import Caller, Scope
 from api.problems import NO_STORE, Problem, declared, invalid, not_found, of_validation
@@ -23,7 +23,12 @@ router = APIRouter(prefix="/v1", tags=["catalogue"])
 CatalogCaller = Annotated[Caller, Depends(requires(Scope.CATALOG))]
 RecommendCaller = Annotated[Caller, Depends(requires(Scope.RECOMMEND))]
 ResourceId = Annotated[
-    str, Path(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._:-]{0,127}$", examples=["box-breathing"])
+    str,
+    Path(
+        pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._:-]{0,127}$",
+        description="The app's own id of a resource",
+        examples=["box-breathing"],
+    ),
 ]
 
 
@@ -50,8 +55,13 @@ async def list_resources(
     http: Request,
     service: ServiceDep,
     caller: CatalogCaller,
-    limit: Annotated[int, Query(ge=1, le=100)] = 50,
-    cursor: Annotated[str, Query(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._:-]{0,127}$")] = "",
+    limit: PageLimit = 50,
+    cursor: Annotated[
+        str,
+        Query(
+            pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._:-]{0,127}$", description=CURSOR, examples=["box-breathing"]
+        ),
+    ] = "",
 ) -> Response:
     """Resources in the order of their ids, published or not.
 
@@ -77,6 +87,7 @@ async def list_resources(
     "/resources:batch",
     summary="Write many resources",
     openapi_extra={
+        **RETRIED,
         "requestBody": {
             "required": True,
             "content": {
@@ -84,7 +95,7 @@ async def list_resources(
                 "application/x-ndjson": {"schema": {"type": "string"}},
                 "text/csv": {"schema": {"type": "string"}},
             },
-        }
+        },
     },
     responses={200: {"model": Written}, **declared(400, 401, 403, 409, 413, 422, 503)},
 )
@@ -142,7 +153,7 @@ def _bad_rows(errors: tuple[RowError, ...], *, of_json: bool) -> Problem:
 @router.put(
     "/resources/{resource_id}",
     summary="Write one resource",
-    openapi_extra=accepts(Resource),
+    openapi_extra=accepts(Resource) | RETRIED,
     responses={200: {"model": Resource}, **declared(400, 401, 403, 409, 413, 422, 503)},
 )
 async def put_resource(
@@ -181,6 +192,7 @@ async def get_resource(service: ServiceDep, caller: CatalogCaller, resource_id: 
     "/resources/{resource_id}",
     status_code=204,
     summary="Remove one resource",
+    openapi_extra=RETRIED,
     responses={204: {"description": "Removed"}, **declared(401, 403, 404, 409, 422, 503)},
 )
 async def delete_resource(
@@ -206,7 +218,7 @@ async def similar(
     service: ServiceDep,
     caller: RecommendCaller,
     resource_id: ResourceId,
-    limit: Annotated[int, Query(ge=1, le=100)] = 10,
+    limit: PageLimit = 10,
 ) -> Response:
     """The nearest resources that may be recommended, for browsing. Needs nobody's data."""
     served = service.models.of(caller.app_id) or await service.models.load(caller.app_id)

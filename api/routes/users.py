@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api import people
 from api.answers import ErasureOut, ErasureStarted, LinkOut
-from api.dependencies import ServiceDep, UserId, accepts, json_body, requires
+from api.dependencies import RETRIED, ServiceDep, UserId, accepts, json_body, requires
 from api.idempotency import json_response, once
 from api.keys import Caller, Scope
 from api.problems import declared, not_found
@@ -27,6 +27,7 @@ ConsentCaller = Annotated[Caller, Depends(requires(Scope.CONSENT))]
     "/users/{user_id}",
     status_code=202,
     summary="Delete everything of a person",
+    openapi_extra=RETRIED,
     responses={202: {"model": ErasureStarted}, **declared(401, 403, 409, 422, 503)},
 )
 async def delete(http: Request, service: ServiceDep, caller: EraseCaller, user_id: UserId) -> Response:
@@ -51,7 +52,12 @@ async def find_erasure(
     service: ServiceDep,
     caller: EraseCaller,
     erasure_id: Annotated[
-        str, Path(pattern=r"^[0-9a-f]{32}$", examples=["4e07408562bedb8b60ce05c1decfe3ad"])
+        str,
+        Path(
+            pattern=r"^[0-9a-f]{32}$",
+            description="Its id, as the deletion was answered with",
+            examples=["4e07408562bedb8b60ce05c1decfe3ad"],
+        ),
     ],
 ) -> Response:
     """An erasure, with its signed receipt once the model is without the person."""

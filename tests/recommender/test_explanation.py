@@ -101,9 +101,9 @@ def test_a_full_explanation_names_thing_consent_and_counterfactual() -> None:
 @pytest.mark.parametrize(
     ("history", "context", "en", "es"),
     [
-        ([event("completions", "r01")], (), "Because you finished The r01", "Porque terminaste The r01"),
-        ([event("saves", "r01")], (), "Because you saved The r01", "Porque guardaste The r01"),
-        ([event("views", "r01")], (), "Because you opened The r01", "Porque abriste The r01"),
+        ([event("completions", "r01")], (), "Because you finished “The r01”", "Porque terminaste “The r01”"),
+        ([event("saves", "r01")], (), "Because you saved “The r01”", "Porque guardaste “The r01”"),
+        ([event("views", "r01")], (), "Because you opened “The r01”", "Porque abriste “The r01”"),
         ([event("topics", "sleep")], (), "Because you follow or read about the topic sleep", "Porque sigues o lees sobre el tema sueño"),
         ([event("searches", "sleep")], (), "Because you searched for the topic sleep", "Porque buscaste el tema sueño"),
         ([event("check_ins", 1.0)], (), "Because you told us how your day felt", "Porque nos contaste cómo fue tu día"),
@@ -130,12 +130,12 @@ def test_two_reasons_are_joined_and_the_context_comes_last() -> None:
     ranking = _rank([event("completions", "r01", 1), event("saves", "r02", 2)])
     texts = {item["explanation"]["text"] for item in _shown(ranking, "full")}
     assert texts & {
-        "Because you finished The r01 and saved The r02",
-        "Because you saved The r02 and finished The r01",
+        "Because you finished “The r01” and saved “The r02”",
+        "Because you saved “The r02” and finished “The r01”",
     }
     ranking = _rank([event("completions", "r01")], context_topics=("sleep",), limit=40)
     texts = {item["explanation"]["text"] for item in _shown(ranking, "full")}
-    assert "Because you finished The r01, and this part of the app is about the topic sleep" in texts
+    assert "Because you finished “The r01”, and this part of the app is about the topic sleep" in texts
 
 
 def test_what_speaks_against_an_item_is_no_reason_for_it() -> None:
@@ -183,4 +183,4 @@ def test_titles_with_braces_are_shown_as_they_are() -> None:
         [event("views", "a")], ALL, Query(explain="full", exclude_seen=False, limit=2), NOW
     )
     texts = [item["explanation"]["text"] for item in _shown(ranking, "short")]
-    assert "Because you opened {0} {x} %s" in texts
+    assert "Because you opened “{0} {x} %s”" in texts
