@@ -56,7 +56,9 @@ class ConsentChanged(ConsentsOut):
 
     receipt: dict[str, Any] = Field(
         description="The receipt (fields of ISO/IEC TS 27560)",
-        examples=[{"schema_version": "ISO/IEC TS 27560:2023", "receipt_id": "9f86d081884c7d659a2feaa0c55ad015"}],
+        examples=[
+            {"schema_version": "ISO/IEC TS 27560:2023", "receipt_id": "9f86d081884c7d659a2feaa0c55ad015"}
+        ],
     )
 
 
@@ -179,7 +181,8 @@ class Recommendations(BaseModel):
         description="Signals that the person does not share", examples=[["saves"]]
     )
     support: dict[str, Any] = Field(
-        description="Where to turn in a crisis; always there", examples=[{"region": "GB", "lines": []}]
+        description="Where to turn in a crisis; always there",
+        examples=[{"title": "Need to talk to someone now?", "helplines": []}],
     )
     controls: Controls = Field(description="Single-use links for the person")
 

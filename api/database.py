@@ -78,7 +78,7 @@ def _begin_sqlite(connection: Any) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-class Unreachable(ConnectionError):  # noqa: N818  says what is the case
+class Unreachable(ConnectionError):
     """The database cannot be reached, or is none; the message is the name of what the driver raised."""
 
 
@@ -237,7 +237,14 @@ class Database:
         async with AsyncExitStack() as stack:
             try:
                 connection = await stack.enter_async_context(self.engine.connect())
-            except (DBAPIError, PoolTimeout, OSError, TimeoutError, asyncpg.PostgresError, sqlite3.Error) as error:
+            except (
+                DBAPIError,
+                PoolTimeout,
+                OSError,
+                TimeoutError,
+                asyncpg.PostgresError,
+                sqlite3.Error,
+            ) as error:
                 raise Unreachable(type(error).__name__) from error
             yield connection
 

@@ -154,7 +154,7 @@ class ResourceBatch(Incoming):
     """Resources to write, all or nothing."""
 
     resources: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=1000)] = Field(
-        description="The resources"
+        description="The resources", examples=[[{"id": "box-breathing", "title": "Box breathing"}]]
     )
 
 

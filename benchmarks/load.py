@@ -50,7 +50,7 @@ class _Connection(asyncio.Protocol):
         request = next(self._requests, None) if now < self._until else None
         if request is None:
             self._transport.close()
-            self.done.done() or self.done.set_result(None)
+            self._end(None)
             return
         self._sent = now
         self._transport.write(request)
@@ -78,10 +78,18 @@ class _Connection(asyncio.Protocol):
 
     def _fail(self, head: bytes) -> None:
         self._transport.close()
-        self.done.done() or self.done.set_exception(RuntimeError(head.decode(errors="replace")))
+        self._end(RuntimeError(head.decode(errors="replace")))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.done.done() or self.done.set_exception(exc or ConnectionError("the server hung up"))
+        self._end(exc or ConnectionError("the server hung up"))
+
+    def _end(self, error: Exception | None) -> None:
+        if self.done.done():
+            return
+        if error is None:
+            self.done.set_result(None)
+        else:
+            self.done.set_exception(error)
 
 
 def post(path: str, body: bytes, key: str = "") -> bytes:

@@ -16,9 +16,9 @@ from api.keys import Scope
 from api.service import Service
 from api.settings import Settings
 from api.training import train_app
+from consent.changes import Request
 from consent.ledger import Change, Choice
 from consent.purposes import Purpose
-from consent.changes import Request
 from recommender import events
 from recommender.catalog import Resource
 from recommender.events import Incoming

@@ -212,6 +212,8 @@ class SignalTable:
             {"app_id": permit.app_id, "subject_id": permit.subject_id, "signal": permit.signal, **event}
             for permit, event in rows
         ]
+        # In one order for everybody: batches that overlap wait for each other, and never both ways round.
+        values.sort(key=lambda row: str(row["event_id"]))
         statement = dialect.insert(self.__events).on_conflict_do_nothing().returning(self.__events.c.event_id)
         stored = await connection.execute(statement, values)
         return set(stored.scalars())

@@ -143,8 +143,8 @@ async def load(client: Caller, data: Deskdrop, people: Iterable[str]) -> dict[st
             await client.consent(person, *sorted(data.grants[person]), purposes=PURPOSES)
     counts = dict.fromkeys(("accepted", "refused", "duplicate", "invalid"), 0)
     for part in batches(event for event in data.events if event["user_id"] in chosen):
-        answer = await client.events(*part)
-        counts = {status: count + answer[status] for status, count in counts.items()}
+        told = await client.events(*part)
+        counts = {status: count + told[status] for status, count in counts.items()}
     return counts
 
 

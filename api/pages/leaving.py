@@ -1,9 +1,10 @@
 """Deleting everything: from the consent page, or by a link that needs neither a session nor a key."""
 
+from typing import Annotated
 from urllib.parse import quote
 
 import orjson
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 
 from api import people, store
 from api.answers import ErasureOut
@@ -87,7 +88,9 @@ _FORM = {"type": "object", "required": [FIELD], "properties": {FIELD: {"type": "
         }
     },
 )
-async def delete_by_link(request: Request, token: str) -> Response:
+async def delete_by_link(
+    request: Request, token: Annotated[str, Path(description="The last part of an `erase_url`")]
+) -> Response:
     """Delete everything about the person whose link this is, once.
 
     In the manner of RFC 8058: a POST with the form field `erase=One-Click` needs no cookie and no key.

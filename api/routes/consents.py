@@ -210,7 +210,12 @@ async def receipt(
     caller: ConsentCaller,
     user_id: UserId,
     receipt_id: Annotated[
-        str, Path(pattern=r"^[0-9a-f]{32}$", description="Its id, as a choice was answered with", examples=["9f86d081884c7d659a2feaa0c55ad015"])
+        str,
+        Path(
+            pattern=r"^[0-9a-f]{32}$",
+            description="Its id, as a choice was answered with",
+            examples=["9f86d081884c7d659a2feaa0c55ad015"],
+        ),
     ],
 ) -> Response:
     """A receipt of a change of consent, as the person can keep it."""

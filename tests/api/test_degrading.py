@@ -12,7 +12,7 @@ import httpx
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from api import administration
+from api import administration, keys
 from api.app import create_app
 from api.keys import Scope
 from api.service import Service
@@ -46,7 +46,9 @@ async def check_gone(client: Caller) -> None:
     assert any("database" in reason for reason in ready.json()["reasons"]), ready.text
     for path in ("/v1/recommendations", "/v1/recommendations:whatif"):
         answer = await client.post(path, {"user_id": "u1", "context": {"region": "GB", "locale": "en"}})
-        assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json"), answer.text
+        assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json"), (
+            answer.text
+        )
         problem = answer.json()
         assert (problem["code"], problem["strategy"], problem["items"]) == ("unavailable", "support_only", [])
         assert problem["support"]
@@ -82,6 +84,12 @@ async def test_sqlite_that_comes_later(service: Service, database_url: str, tmp_
         assert "database" not in (await client.get("/readyz")).text
 
 
+def remove_logs(folder: Path) -> None:
+    """Remove what SQLite keeps beside its file."""
+    for beside in folder.glob("assent.db-*"):
+        beside.unlink()
+
+
 @ON_SQLITE
 async def test_sqlite_that_is_damaged(service: Service, client: Caller, tmp_path: Path) -> None:
     """A file that is no database any more is told as such, not as a fault of ours."""
@@ -89,13 +97,11 @@ async def test_sqlite_that_is_damaged(service: Service, client: Caller, tmp_path
     await service.database.close()
     path = tmp_path / "assent.db"
     whole = path.read_bytes()
-    for beside in tmp_path.glob("assent.db-*"):
-        beside.unlink()
+    remove_logs(tmp_path)
     path.write_bytes(b"\0garbage" * 4096)
     await check_gone(client)
     await service.database.close()
-    for beside in tmp_path.glob("assent.db-*"):
-        beside.unlink()
+    remove_logs(tmp_path)
     path.write_bytes(whole)
     await check_back(client)
 
@@ -119,17 +125,13 @@ async def test_a_locked_file_is_waited_for_and_then_told(
 
 async def test_postgresql_on_a_closed_port(free_port: int, tmp_path: Path) -> None:
     """Without a server behind the address, everything is unavailable and where to turn is told."""
-    from api import keys  # noqa: PLC0415  one key that nobody can look up
-
     url = f"postgresql://nobody@127.0.0.1:{free_port}/nothing"
     async with serving(url, tmp_path, keys.create().text) as client:
         await check_gone(client)
 
 
 @ON_POSTGRESQL
-async def test_postgresql_lost_in_mid_service(
-    service: Service, client: Caller, database_url: str
-) -> None:
+async def test_postgresql_lost_in_mid_service(service: Service, client: Caller, database_url: str) -> None:
     """When its connections are cut and no new ones are let in, the service says so; when they are, it serves again."""
     await client.recommend("u1")
     name = urlsplit(database_url).path.removeprefix("/")
@@ -137,7 +139,9 @@ async def test_postgresql_lost_in_mid_service(
     superuser = await asyncpg.connect(f"postgresql://postgres@/postgres?host={folder}")
     try:
         await superuser.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
-        await superuser.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name)
+        await superuser.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name
+        )
         await check_gone(client)
         await superuser.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
         await check_back(client)

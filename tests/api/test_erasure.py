@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 from joserfc import jws
 from joserfc.jwk import KeySet
@@ -109,10 +110,9 @@ async def test_every_store_counts_what_it_erases(service: Service, client: Calle
             assert await each.count(connection, APP, subject_id) == 0
 
 
+@ON_SQLITE  # PostgreSQL keeps copies until VACUUM and the rotation of its log
 async def test_no_byte_is_left(service: Service, client: Caller, database_url: str) -> None:
     """In no file of SQLite, its write-ahead log included, is the pseudonym, the row's id, an event's id or the retry's key."""
-    if not service.database.is_sqlite:
-        pytest.skip("PostgreSQL keeps copies until VACUUM and the rotation of its log; docs say how long")
     user_hash, subject_id = await live_fully(service, client, "goes")
     await client.events(event("goes", "views", "body-scan", event_id="event-of-who-goes"))
     needles = (user_hash, subject_id.encode(), b"event-of-who-goes")
@@ -187,8 +187,6 @@ async def test_what_was_made_before_dies_with_the_person(
 @pytest.fixture
 def make_browser(app: Any) -> Callable[[], Caller]:
     """Makes browsers: clients with cookies and without a key."""
-    import httpx  # noqa: PLC0415  for this fixture alone
-
     return lambda: Caller(httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test"))
 
 

@@ -159,12 +159,12 @@ async def test_each_signal_stores_what_the_catalogue_says(client: Caller) -> Non
     await client.consent("u1", *SIGNALS)
     batch = []
     for signal in SIGNALS.values():
-        about = {
+        about: dict[str, Any] = {
             About.RESOURCE: {"resource_id": "box-breathing"},
             About.TOPIC: {"topic": "sleep"},
             About.NOTHING: {},
         }[signal.about]
-        value = {} if signal.values is None else {"value": 3}
+        value: dict[str, Any] = {} if signal.values is None else {"value": 3}
         batch.append(event("u1", signal.id, **about, **value))
     assert told(await client.events(*batch)) == [("accepted", None)] * len(SIGNALS)
     stored = {each["signal"]: each for each in await exported(client, "u1")}
@@ -241,7 +241,7 @@ async def test_the_same_events_at_once_are_stored_once(
 ) -> None:
     """Retries of one batch that overlap, also in another order, store each event once and fail nobody."""
     await client.consent("u1", "views")
-    batch = [event("u1", "views", "box-breathing") for _ in range(200)]
+    batch = [event("u1", "views", "box-breathing") for _ in range(1_000)]
     async with beside(client, database_url, tmp_path, clock) as replica:
         answers = await asyncio.gather(
             *(caller.events(*batch[::step]) for caller in (client, replica) for step in (1, -1) * 3)
@@ -263,4 +263,3 @@ async def test_events_are_not_kept_for_longer_than_was_said(
     clock.forward(days=300)
     assert await housekeeping(service) == 1
     assert await exported(client, "u1") == []
-

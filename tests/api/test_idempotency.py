@@ -45,10 +45,15 @@ async def test_every_write_is_answered_the_same_again(client: Caller, database_u
 @ON_SQLITE
 async def test_another_request_under_a_used_key_is_refused(client: Caller, database_url: str) -> None:
     """Another body, path or method under a used key is 422 idempotency_mismatch, and nothing is written."""
-    put = next(call for call in KEPT if call.template == "/v1/resources/{resource_id}" and call.method == "PUT")
+    put = next(
+        call for call in KEPT if call.template == "/v1/resources/{resource_id}" and call.method == "PUT"
+    )
     assert (await send(client, put, "k")).status_code == 200
     before = await witness.everything(database_url)
-    for other, body in [(put, {**RESOURCE, "title": "Other"}), *((call, None) for call in KEPT if call != put)]:
+    for other, body in [
+        (put, {**RESOURCE, "title": "Other"}),
+        *((call, None) for call in KEPT if call != put),
+    ]:
         answer = await send(client, other, "k", body)
         assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_mismatch"), other
     assert await witness.everything(database_url) == before
@@ -63,7 +68,9 @@ async def test_fifty_at_once_write_once(client: Caller, database_url: str) -> No
         )
     )
     statuses = Counter(answer.status_code for answer in answers)
-    assert set(statuses) <= {200, 409}, [answer.text for answer in answers if answer.status_code not in {200, 409}]
+    assert set(statuses) <= {200, 409}, [
+        answer.text for answer in answers if answer.status_code not in {200, 409}
+    ]
     assert statuses[200] >= 1
     assert len({answer.content for answer in answers if answer.status_code == 200}) == 1
     rows = await witness.counts(database_url)
@@ -98,9 +105,7 @@ async def test_keys_of_different_apps_never_meet(client: Caller, caller_for: Cal
     other = await caller_for(OTHER_APP)
     headers = {"Idempotency-Key": "k"}
     assert (await client.http.delete("/v1/users/u1", headers=headers)).status_code == 202
-    assert (
-        await other.http.put("/v1/users/u1/consents", json=CONSENT, headers=headers)
-    ).status_code == 200
+    assert (await other.http.put("/v1/users/u1/consents", json=CONSENT, headers=headers)).status_code == 200
 
 
 @ON_SQLITE

@@ -54,7 +54,18 @@ async def test_bad_keys_are_all_refused_alike(client: Caller, service: Service, 
     body = forged[: -len(secret)] + secret[:43]
     forged = body + keys._checksum(body)
     assert keys.parse(forged)[0] == key.key_id
-    for bad in ("", "x", "assent_", "assent__", key.text[:-1], key.text + "0", unknown, forged, "☃", "a" * 10_000):
+    for bad in (
+        "",
+        "x",
+        "assent_",
+        "assent__",
+        key.text[:-1],
+        key.text + "0",
+        unknown,
+        forged,
+        "☃",
+        "a" * 10_000,
+    ):
         assert await status(client, bad) == 401
     # Rotation: both work until the old one is revoked.
     assert [await status(client, each.text) for each in (key, other)] == [200, 200]

@@ -351,7 +351,9 @@ async def test_a_material_revision_denies_until_renewed(
             "changes": [{"signal": "views", "purpose": "personalise", "state": "given"}],
             "notice_version": "2027-01-01", "locale": "en", "method": "test",
         }  # fmt: skip
-        outdated = await other.http.put("/v1/users/u1/consents", json={**body, "notice_version": "2026-11-22"})
+        outdated = await other.http.put(
+            "/v1/users/u1/consents", json={**body, "notice_version": "2026-11-22"}
+        )
         assert (outdated.status_code, outdated.json()["code"]) == (409, "conflict")
         assert (await other.http.put("/v1/users/u1/consents", json=body)).status_code == 200
         assert "views" in (await other.recommend("u1"))["signals_used"]
@@ -375,9 +377,7 @@ async def test_an_expired_grant_no_longer_personalises(client: Caller, clock: Cl
     assert (await client.recommend("u1"))["signals_used"] == []
 
 
-async def test_the_promises_hold_on_both_databases(
-    database_url: str, tmp_path: Path, clock: Clock
-) -> None:
+async def test_the_promises_hold_on_both_databases(database_url: str, tmp_path: Path, clock: Clock) -> None:
     """From events to an explained list on each database: sums, grants, what-if, and not a row written by reading."""
     folder = tmp_path / "service"
     service = Service.create(settings_for(database_url, folder), clock=clock)

@@ -58,7 +58,11 @@ async def test_a_batch_is_all_or_nothing(client: Caller, database_url: str, kind
     before = await witness.everything(database_url)
 
     async def send(rows: list[dict[str, Any]]) -> Any:
-        body = json.dumps({"resources": rows}) if kind == "application/json" else "\n".join(map(json.dumps, rows))
+        body = (
+            json.dumps({"resources": rows})
+            if kind == "application/json"
+            else "\n".join(map(json.dumps, rows))
+        )
         return await client.http.post(BATCH, content=body, headers={"Content-Type": kind})
 
     refused = await send([*rows[:3], {**rows[3], "minutes": 0}, rows[4]])
@@ -105,7 +109,7 @@ async def test_nothing_that_is_not_fit_is_ever_recommended(
 ) -> None:
     """Drafts, retired, unreviewed, overdue, sourceless and contraindicated resources are in the catalogue and in no list."""
     tea = {**RESOURCE, "topics": ["tea"]}
-    unfit = {
+    unfit: dict[str, dict[str, Any]] = {
         "draft": {"status": "draft"},
         "retired": {"status": "retired"},
         "unreviewed": {"reviewed_at": None},

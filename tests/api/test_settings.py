@@ -20,14 +20,20 @@ ROOT = Path(__file__).parents[2]
 
 def test_the_environment_is_read() -> None:
     """Variables give the settings, flags go before them, and what nobody set has its default."""
-    settings = load({"ASSENT_SECRET": SECRET, "ASSENT_PORT": "9000", "ASSENT_HOST": "::1", "OTHER": "x"}, port=9001)
+    settings = load(
+        {"ASSENT_SECRET": SECRET, "ASSENT_PORT": "9000", "ASSENT_HOST": "::1", "OTHER": "x"}, port=9001
+    )
     assert (settings.port, settings.host, settings.jurisdiction) == (9001, "::1", "EU")
     assert settings.secret_bytes == bytes(range(32))
 
 
 @pytest.mark.parametrize(
     ("wrong", "meant"),
-    [("ASSENT_DATABSE_URL", "ASSENT_DATABASE_URL"), ("ASSENT_SECRETS", "ASSENT_SECRET"), ("ASSENT_XYZZY", None)],
+    [
+        ("ASSENT_DATABSE_URL", "ASSENT_DATABASE_URL"),
+        ("ASSENT_SECRETS", "ASSENT_SECRET"),
+        ("ASSENT_XYZZY", None),
+    ],
 )
 def test_an_unknown_setting_is_refused(wrong: str, meant: str | None) -> None:
     """A misspelt name is refused with the one that was probably meant, never with its value."""
@@ -54,7 +60,9 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in WRONG.items() for value in values])
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name, values in WRONG.items() for value in values]
+)
 def test_a_wrong_setting_is_named(name: str, value: str) -> None:
     """A wrong value is refused with the name of its setting, and is not repeated: it could be the secret, or a password."""
     with pytest.raises(SettingsError) as refused:
@@ -65,7 +73,13 @@ def test_a_wrong_setting_is_named(name: str, value: str) -> None:
 
 def test_every_fault_is_told_at_once() -> None:
     """Two unknown names and two wrong values are four lines."""
-    wrong = {"ASSENT_A": "1", "ASSENT_B": "2", "ASSENT_PORT": "x", "ASSENT_POLL_S": "x", "ASSENT_SECRET": SECRET}
+    wrong = {
+        "ASSENT_A": "1",
+        "ASSENT_B": "2",
+        "ASSENT_PORT": "x",
+        "ASSENT_POLL_S": "x",
+        "ASSENT_SECRET": SECRET,
+    }
     with pytest.raises(SettingsError) as refused:
         load(wrong)
     assert len(str(refused.value).splitlines()) == 4
@@ -108,5 +122,7 @@ def test_every_setting_is_documented() -> None:
         if field.default is PydanticUndefined:
             assert default == "required"
         else:
-            shown = field.default.get_secret_value() if isinstance(field.default, SecretStr) else field.default
+            shown = (
+                field.default.get_secret_value() if isinstance(field.default, SecretStr) else field.default
+            )
             assert default == (f"`{shown}`" if shown != "" else "empty"), name

@@ -29,7 +29,12 @@ class Watched:
     """A client of an application that reports, and everything that it reported."""
 
     def __init__(
-        self, client: Caller, key: str, tracers: TracerProvider, spans: InMemorySpanExporter, metrics: InMemoryMetricReader
+        self,
+        client: Caller,
+        key: str,
+        tracers: TracerProvider,
+        spans: InMemorySpanExporter,
+        metrics: InMemoryMetricReader,
     ) -> None:
         self.client = client
         self.key = key

@@ -28,7 +28,9 @@ def test_every_route_is_in_the_matrix(app: FastAPI, database_url: str) -> None:
     """A new route must be added to the table of calls, and so to every test that walks it."""
     tabled = {(call.method, call.template) for call in CALLS}
     for method, path in served(app):
-        assert method == "HEAD" or (method, path) in tabled or path in PAGES, f"{method} {path} is in no table"
+        assert method == "HEAD" or (method, path) in tabled or path in PAGES, (
+            f"{method} {path} is in no table"
+        )
     assert tabled <= set(served(app))
 
 

@@ -168,7 +168,8 @@ async def test_the_order_in_which_people_came_changes_nothing(
 async def test_an_erasure_during_training_overtakes_it(service: Service) -> None:
     """A release that learned from somebody who left meanwhile is never served, leaves no file, and is trained anew."""
     await community.settle_in(service)
-    loop, erasures = asyncio.get_running_loop(), []
+    loop = asyncio.get_running_loop()
+    erasures: list[str] = []
 
     def leave(_step: str, part: float) -> None:
         if part > 0.5 and not erasures:  # in the thread that trains
@@ -194,9 +195,10 @@ async def test_a_training_that_dies_before_it_decides_leaves_nothing_for_good(se
     def refuse(connection: object, app_id: str, record: ReleaseRecord, now: int) -> bool:
         raise ConnectionResetError  # the process is gone: nothing after this happens
 
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(ConnectionResetError):
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(registry, "promote", refuse)
-        await train_app(service, APP)
+        with pytest.raises(ConnectionResetError):
+            await train_app(service, APP)
     assert len(folders(service)) == 2
     await erase(service, "simulated-3")
     assert await work_once(service)

@@ -4,7 +4,6 @@ import asyncio
 import os
 import signal
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -46,6 +45,20 @@ async def found(service: Service, training_id: str) -> Training:
         training = await registry.find_training(connection, APP, training_id)
     assert training is not None
     return training
+
+
+def put_in_the_way(service: Service) -> Path:
+    """Make it impossible to store a release: a file where the folder should be."""
+    path = Path(service.settings.releases_url)
+    path.write_text("a file in the way", "utf-8")
+    return path
+
+
+async def until_done(service: Service, training_id: str) -> None:
+    """Wait until a training is done."""
+    async with asyncio.timeout(60):
+        while (await found(service, training_id)).status != "done":  # noqa: ASYNC110  another process tells by the database
+            await asyncio.sleep(0.05)
 
 
 async def test_a_training_is_done_once(service: Service) -> None:
@@ -98,7 +111,7 @@ async def test_a_failed_training_is_tried_again_later_and_then_left_dead(
 ) -> None:
     """Each try waits twice as long as the last; after the last, the training stays as a row that says why."""
     await community.settle_in(service)
-    Path(service.settings.releases_url).write_text("a file in the way", "utf-8")
+    put_in_the_way(service)
     training_id = await ask(service)
     for attempt in range(1, ATTEMPTS):
         assert await work_once(service)
@@ -118,11 +131,10 @@ async def test_a_failed_training_is_tried_again_later_and_then_left_dead(
 async def test_once_the_cause_is_gone_a_new_training_succeeds(service: Service, clock: Clock) -> None:
     """A failed try leaves nothing behind that keeps the next from succeeding."""
     await community.settle_in(service)
-    in_the_way = Path(service.settings.releases_url)
-    in_the_way.write_text("a file in the way", "utf-8")
+    in_the_way = put_in_the_way(service)
     training_id = await ask(service)
     assert await work_once(service)
-    in_the_way.unlink()
+    await asyncio.to_thread(in_the_way.unlink)
     seconds(clock, 3)
     assert await work_once(service)
     done = await found(service, training_id)
@@ -186,11 +198,9 @@ async def test_the_worker_stops_when_told(service: Service) -> None:
     """It does what waits, tidies up, and ends."""
     training_id, stop = await ask(service), asyncio.Event()
     running = asyncio.create_task(worker.run(service, stop, poll_s=0.01))
-    async with asyncio.timeout(20):
-        while (await found(service, training_id)).status != "done":
-            await asyncio.sleep(0.02)
-        stop.set()
-        await running
+    await until_done(service, training_id)
+    stop.set()
+    await asyncio.wait_for(running, 20)
 
 
 @ON_SQLITE
@@ -202,11 +212,8 @@ async def test_a_real_worker_trains_and_stops(service: Service) -> None:
         sys.executable, "-m", "api.cli", "worker", env={**os.environ, **environment(service.settings)}
     )
     try:
-        until = time.monotonic() + 60
-        while (await found(service, training_id)).status != "done":
-            assert time.monotonic() < until
-            assert process.returncode is None
-            await asyncio.sleep(0.1)
+        await until_done(service, training_id)
+        assert process.returncode is None
         process.send_signal(signal.SIGTERM)
         assert await asyncio.wait_for(process.wait(), 20) == 0
     finally:

@@ -51,5 +51,8 @@ async def files_hold(url: str, needle: bytes) -> bool:
     superuser = await asyncpg.connect(url.replace("assent_owner@", "postgres@"))
     await superuser.execute("CHECKPOINT")
     await superuser.close()
-    folder = Path(parse_qs(urlsplit(url).query)["host"][0])
+    return _any_file_holds(Path(parse_qs(urlsplit(url).query)["host"][0]), needle)
+
+
+def _any_file_holds(folder: Path, needle: bytes) -> bool:
     return any(needle in each.read_bytes() for each in folder.rglob("*") if each.is_file())
