@@ -156,9 +156,7 @@ class SignalTable:
         granted = (  # asked once, for both halves
             select(consent_cell.c.signal, consent_cell.c.receipt_id, subject.c.app_id, subject.c.subject_id)
             .select_from(subject)
-            .outerjoin(
-                consent_cell, and_(_same_person(consent_cell, subject), in_force(notices, [purpose]))
-            )
+            .outerjoin(consent_cell, and_(_same_person(consent_cell, subject), in_force(notices, [purpose])))
             .where(subject.c.app_id == _APP, subject.c.user_hash == _USER)
             .cte("granted")
         )

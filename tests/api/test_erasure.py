@@ -248,3 +248,14 @@ async def test_the_export_shows_everything_that_an_erasure_would_remove(
     for name in held:
         if name != "exported_at":
             assert "harbour" not in json.dumps(held[name]).replace("harbour/", ""), name
+
+
+@ON_SQLITE
+async def test_sqlite_is_durable_and_keeps_no_deleted_bytes(service: Service, database_url: str) -> None:
+    """Every connection says so itself: whether a build of SQLite does it unasked is chance."""
+    async with service.database.read(APP) as connection:
+        found = {
+            name: (await connection.exec_driver_sql(f"PRAGMA {name}")).scalar_one()
+            for name in ("journal_mode", "synchronous", "secure_delete", "foreign_keys")
+        }
+    assert found == {"journal_mode": "wal", "synchronous": 2, "secure_delete": 1, "foreign_keys": 1}
