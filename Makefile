@@ -26,7 +26,7 @@ demo: $(READY) ## Simulate a small community, train, serve, and print the links
 	@$(BIN)/assent demo
 
 test: $(READY) ## Run every test: SQLite, PostgreSQL, and Chromium where there is one
-	@$(BIN)/python -m pytest --numprocesses auto
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 lint: $(READY) ## Check style, types and the import contracts
 	@$(BIN)/ruff check .

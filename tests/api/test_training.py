@@ -268,9 +268,10 @@ async def test_a_promoted_release_is_served_without_a_restart(service: Service, 
 async def test_a_damaged_release_is_not_served(service: Service, client: Caller, damage: str) -> None:
     """The former release goes on and `readyz` says so; once repaired, the promoted one is served."""
     await community.settle_in(service)
-    former = await community.train(service)
-    promoted = (await train_app(service, APP)).release_id
-    file = Path(release_url(service.settings.releases_url, APP, str(promoted))) / "shard-0.safetensors"
+    former, promoted = await community.train(service), await community.train(service)
+    await client.post(f"/v1/releases/{former}:promote")
+    await service.models.refresh()
+    file = Path(release_url(service.settings.releases_url, APP, promoted)) / "shard-0.safetensors"
     whole = file.read_bytes()
     match damage:
         case "missing":
@@ -279,6 +280,7 @@ async def test_a_damaged_release_is_not_served(service: Service, client: Caller,
             file.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
         case _:
             file.write_bytes(whole[:100])
+    await client.post(f"/v1/releases/{promoted}:promote")
     await service.models.refresh()
     assert (await client.recommend("simulated-1"))["release"] == former
     ready = await client.get("/readyz")

@@ -103,9 +103,12 @@ def site_without_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sit
         yield made
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """Debian's Chromium, without a window."""
+    """Debian's Chromium, without a window.
+
+    For one file of tests at a time: as long as it is open, no other test of this process can run an event loop.
+    """
     path = Path(os.environ.get("CHROMIUM", CHROMIUM))
     if not path.exists():
         pytest.skip("Chromium is not installed")
