@@ -70,8 +70,8 @@ class RecommendationRequest(Incoming):
     limit: Annotated[int, Field(ge=1, le=100)] = Field(
         default=10, description="How many at most", examples=[10]
     )
-    filter: Filter = Field(default=Filter(), description="What the list is limited to")
-    context: Context = Field(default=Context(), description="What is known of this moment")
+    filter: Filter = Field(default_factory=Filter, description="What the list is limited to")
+    context: Context = Field(default_factory=Context, description="What is known of this moment")
     explain: Literal["none", "short", "full"] = Field(
         default="short", description="How much is explained", examples=["full"]
     )

@@ -19,6 +19,7 @@ _NUMBER = {name: number for number, name in enumerate(SIGNAL_IDS)}
 NEVER_SEEN = frozenset({"impressions"})
 """Signals about a resource that do not mean the person has used it: what was merely shown may come back."""
 
+_UNKNOWN = -1
 _JUDGED = frozenset({"ratings", "check_ins"})
 
 
@@ -83,18 +84,21 @@ def _weigh(told: Lines, rows: Iterable[Any], features: Features, config: Profile
     """Make lines of the events that count."""
     counted: tuple[list[tuple[int, int, float]], ...] = ([], [], [])
     place: dict[tuple[str, int], int] = {}
+    strengths, resources = config.strengths, features.resource_index
     for signal, resource_id, topic, value, _, receipt_id in rows:
-        strength = config.strengths.get(signal, 0.0)
+        strength = strengths.get(signal, 0.0)
         if strength <= 0.0 or (signal in _JUDGED and not _speaks_for(signal, value, config)):
             continue
-        found = features.column(resource_id, topic, value)
-        if found is None:
+        if resource_id is not None:  # most events are about a resource: `Features.column` in short
+            column, family = resources.get(resource_id, _UNKNOWN), Family.ENGAGEMENT
+        else:
+            column, family = features.column(None, topic, value) or (_UNKNOWN, Family.MOOD)
+        if column == _UNKNOWN:
             continue
-        column, family = found
         number = place.get((signal, column))
         if number is None:
             place[signal, column] = number = len(told.lines)
-            band = int(value) if family is Family.MOOD else None
+            band = int(value) if family is Family.MOOD and value is not None else None
             told.lines.append(Line(signal, resource_id, None if resource_id else topic, band, receipt_id))
             told.columns.append(column)
         counted[family].append((number, _NUMBER[signal], strength))

@@ -27,7 +27,7 @@ class Failed(typer.Exit):
     """Ends a command with a message for people."""
 
     def __init__(self, message: str, code: int = 1) -> None:
-        complaints.print(message, style="red", highlight=False, markup=False)
+        complaints.print(message, style="red", highlight=False, markup=False, soft_wrap=True)
         super().__init__(code)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
 from fastapi import APIRouter, Request, Response
 
 from api.pages.reasons import Reasons, reasons
@@ -40,7 +41,7 @@ async def show(request: Request, who: VisitorDep) -> Response:
     recommending: Recommending = request.app.state.recommending
     query = Query(limit=SHOWN, locale=locale, explain="full")
     done = await recommending.recommend(who.app_id, who.user_hash, query)
-    documents = explanation.items(done.ranking, "full", locale)
+    documents = orjson.loads(orjson.dumps(explanation.items(done.ranking, "full", locale)))
     titles = {signal.id: signal.texts[locale].title for signal in SIGNALS.values()}
     items = [
         Reasoned(
