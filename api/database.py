@@ -67,10 +67,14 @@ def create_engine(url: URL) -> AsyncEngine:
 def prepare_sqlite(connection: Any, _record: Any) -> None:
     """Make a new connection durable, and let it leave nothing of what it deletes."""
     connection.isolation_level = None
-    cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON", "foreign_keys=ON"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
+    try:
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON", "foreign_keys=ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+    except Exception:  # a file that is no database: the pool does not know of this connection yet
+        connection.close()
+        raise
 
 
 def _begin_sqlite(connection: Any) -> None:
@@ -143,6 +147,15 @@ class SqlitePointReads:
             self._connection = None
 
 
+_LOST = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # what a connection says that breaks in the middle of an answer
+    OSError,
+    TimeoutError,
+)
+
+
 class PostgresPointReads:
     """Reads PostgreSQL through asyncpg, on connections that know the app and the purpose of each query.
 
@@ -167,7 +180,7 @@ class PostgresPointReads:
                 if purpose:  # without one, row-level security shows nothing that it holds
                     await connection.fetchval(_CONTEXT_DRIVER, values["app_id"], purpose)
                 found: Sequence[Any] = await connection.fetch(prepared.sql, *prepared.bind(values))
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        except _LOST as error:
             raise Unreachable(type(error).__name__) from error
         return found
 

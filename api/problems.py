@@ -110,6 +110,7 @@ UNAVAILABLE = (
     PoolTimeout,
     OSError,
     asyncpg.PostgresConnectionError,
+    asyncpg.InternalClientError,
     TimeoutError,
 )
 """What says that the database cannot be reached at the moment."""
