@@ -125,7 +125,7 @@ class SqlitePointReads:
         """Compile a statement once."""
         return Prepared(statement, SQLiteDialect_pysqlite())
 
-    async def rows(self, prepared: Prepared, values: dict[str, Any], purpose: str) -> Sequence[Any]:  # noqa: ARG002
+    async def rows(self, prepared: Prepared, values: dict[str, Any], purpose: str) -> Sequence[Any]:  # noqa: ARG002  SQLite has no row-level security to tell
         """Run it, without giving up the loop: the read takes microseconds."""
         try:
             if self._connection is None:

@@ -117,7 +117,7 @@ def _links(address: str) -> None:
     console.print(
         Panel(
             f"A partner app to try   {address}/demo/\n"
-            f'Consent page           open it from there: "Your choices"\n'
+            f'Consent page           open it from there: "What may be used"\n'
             f"API documentation      {address}/docs\n\n"
             "Everybody in it is simulated. Ctrl+C stops it.",
             title="Assent is ready",
