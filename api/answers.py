@@ -4,6 +4,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from api import deciding, notices
+from api.log_answers import LOG, PromisedOut
+from api.webhooks.answers import MODELS as WEBHOOKS
+from consent.ledger import State
 from recommender.catalog import Resource
 
 
@@ -32,7 +36,7 @@ class CellOut(BaseModel):
 
     signal: str = Field(description="The signal", examples=["views"])
     purpose: str = Field(description="The purpose", examples=["personalise"])
-    state: Literal["unknown", "given", "renewed", "refused", "withdrawn", "expired", "invalidated"] = Field(
+    state: State = Field(
         description="`given` and `renewed` allow the use; `unknown` was never chosen", examples=["given"]
     )
     since: str | None = Field(description="On or off since when", examples=["2026-11-22T08:30:00.000Z"])
@@ -43,12 +47,23 @@ class CellOut(BaseModel):
     receipt_id: str | None = Field(
         description="The receipt of the choice", examples=["9f86d081884c7d659a2feaa0c55ad015"]
     )
+    seq: int | None = Field(description="Its place in the app's ledger", examples=[17])
+    actor: dict[str, str] | None = Field(
+        description="Who brought it about: self, guardian, app or service", examples=[{"type": "self"}]
+    )
 
 
 class ConsentsOut(BaseModel):
     """Every cell of a person."""
 
+    user_ref: str = Field(
+        description="The name by which webhooks speak of this person; always the same for one user of an app",
+        examples=["7d793037a0760186574b0282f2f435e7"],
+    )
     consents: list[CellOut] = Field(description="All signals for all purposes")
+    as_of: int = Field(
+        description="How far into the ledger this goes; send it with choices made on it", examples=[18]
+    )
 
 
 class ConsentChanged(ConsentsOut):
@@ -60,6 +75,18 @@ class ConsentChanged(ConsentsOut):
             {"schema_version": "ISO/IEC TS 27560:2023", "receipt_id": "9f86d081884c7d659a2feaa0c55ad015"}
         ],
     )
+    log: PromisedOut = Field(description="Where its entries stand in the transparency log")
+    erasure_id: str | None = Field(
+        description="When something was taken back: `GET /v1/erasures/{erasure_id}` tells how far it is unlearned",
+        examples=["4e07408562bedb8b60ce05c1decfe3ad"],
+    )
+
+
+class ShownOut(BaseModel):
+    """What was shown of one signal."""
+
+    signal: str = Field(description="The signal", examples=["views"])
+    purposes: list[str] = Field(description="The purposes", examples=[["personalise", "improve"]])
 
 
 class ConsentEventOut(BaseModel):
@@ -68,7 +95,7 @@ class ConsentEventOut(BaseModel):
     seq: int = Field(description="Its place in the app's ledger", examples=[17])
     signal: str = Field(description="The signal", examples=["views"])
     purpose: str = Field(description="The purpose", examples=["personalise"])
-    state: str = Field(description="What was recorded", examples=["given"])
+    state: State = Field(description="What was recorded", examples=["given"])
     at: str = Field(description="When", examples=["2026-11-22T08:30:00.000Z"])
     expires_at: str | None = Field(
         description="When the grant ends by itself", examples=["2027-11-22T08:30:00.000Z"]
@@ -82,6 +109,16 @@ class ConsentEventOut(BaseModel):
     method: str = Field(description="How it was chosen", examples=["settings_page"])
     actor: dict[str, str] = Field(description="Who chose", examples=[{"type": "self"}])
     receipt_id: str = Field(description="The receipt", examples=["9f86d081884c7d659a2feaa0c55ad015"])
+    prompt_id: str | None = Field(
+        description="The prompt that it answers, or is part of", examples=["9f86d081884c7d659a2feaa0c55ad015"]
+    )
+    place: str | None = Field(description="Where the notice was shown", examples=["onboarding"])
+    shown_at: str | None = Field(
+        description="When the notice was shown", examples=["2026-11-22T08:29:00.000Z"]
+    )
+    shown: list[ShownOut] | None = Field(
+        description="All that it offered to choose, beside what was chosen; null where nobody said"
+    )
 
 
 class HistoryOut(BaseModel):
@@ -112,6 +149,13 @@ class Contribution(BaseModel):
     )
 
 
+class SignalSum(BaseModel):
+    """What all that the person did under one signal adds to a score."""
+
+    signal: str = Field(description="The signal; `context` for topics of this call", examples=["views"])
+    value: float = Field(description="The sum of its contributions", examples=[0.61])
+
+
 class Adjustment(BaseModel):
     """What a named rule adds to a score."""
 
@@ -135,6 +179,7 @@ class ExplanationOut(BaseModel):
 
     text: str = Field(description="In words", examples=["Because you finished Box breathing."])
     contributions: list[Contribution] = Field(description="What the person did, and what it adds")
+    by_signal: list[SignalSum] = Field(description="The same, summed up by signal")
     base: float = Field(description="What the item has from the start", examples=[0.1])
     adjustments: list[Adjustment] = Field(description="Rules that took part")
     counterfactuals: list[CounterfactualOut] = Field(description="One per signal used (explain=full)")
@@ -146,6 +191,11 @@ class Item(BaseModel):
     rank: int = Field(description="Its place", examples=[1])
     resource: Resource = Field(description="What is recommended")
     score: float = Field(description="What it was ranked by", examples=[1.2])
+    propensity: float | None = Field(
+        default=None,
+        description="With `explore`: the probability that this item stands here, given the items above it",
+        examples=[0.95],
+    )
     explanation: ExplanationOut | None = Field(description="Why; null with explain=none")
 
 
@@ -158,8 +208,10 @@ class Controls(BaseModel):
     why_url: str = Field(
         description="Opens the reasons in full", examples=["https://assent.example/open/..."]
     )
-    erase_url: str = Field(
-        description="A POST with erase=One-Click deletes everything; a GET only shows the button",
+    erase_url: str | None = Field(
+        default=None,
+        description="A POST with erase=One-Click deletes everything; a GET only shows the button. "
+        "Left out where the app's one-click links are turned off",
         examples=["https://assent.example/erase/..."],
     )
 
@@ -184,7 +236,7 @@ class Recommendations(BaseModel):
         description="Where to turn in a crisis; always there",
         examples=[{"title": "Need to talk to someone now?", "helplines": []}],
     )
-    controls: Controls = Field(description="Single-use links for the person")
+    controls: Controls | None = Field(description="Single-use links for the person; null for nobody")
 
 
 class SimilarItem(BaseModel):
@@ -233,6 +285,9 @@ class ErasureOut(BaseModel):
     """An erasure and how far it has come; it names nobody."""
 
     erasure_id: str = Field(description="Its id", examples=["4e07408562bedb8b60ce05c1decfe3ad"])
+    kind: Literal["everything", "withdrawal"] = Field(
+        description="Whether a person left, or took grants back", examples=["everything"]
+    )
     status: Literal["rows_erased", "retraining", "completed"] = Field(
         description="How far it has come", examples=["retraining"]
     )
@@ -242,13 +297,37 @@ class ErasureOut(BaseModel):
         description="When the model was without the person", examples=["2026-11-22T08:31:00.000Z"]
     )
     deadline: str = Field(description="By when that will be", examples=["2026-11-25T08:30:00.000Z"])
+    backups_until: str = Field(
+        description="When the last backup that holds the rows is gone; none that is restored before brings anybody back",
+        examples=["2026-12-22T08:30:00.000Z"],
+    )
     counts: dict[str, int] = Field(
         description="Rows removed per store", examples=[{"event": 30, "ledger": 12}]
     )
     release_before: TrainedOut = Field(description="What was served before")
     release_after: TrainedOut = Field(description="What is served after")
+    releases_destroyed: list[TrainedOut] = Field(
+        description="Releases that had learned from the person, once their files are gone"
+    )
+    steps: dict[str, str] = Field(
+        description="The steps that are done, each with its time: recorded, rows_erased, scrubbed, retrained, let_go, destroyed, completed",
+        examples=[{"recorded": "2026-11-22T08:30:00.000Z", "rows_erased": "2026-11-22T08:30:00.000Z"}],
+    )
+    acknowledgement: str | None = Field(
+        description="The signed word (JWS) that the rows are gone, to keep until the receipt is there",
+        examples=["eyJhbGciOi..."],
+    )
     receipt: str | None = Field(
         description="The signed receipt (JWS), once completed", examples=["eyJhbGciOi..."]
+    )
+
+
+class ErasedOut(ErasureOut):
+    """An erasure that a link asked for."""
+
+    page_url: str = Field(
+        description="Shows for a year how far it has come, and the signed receipt, to whoever holds this link; it needs no key, and says nothing of the person",
+        examples=["https://assent.example/erased/..."],
     )
 
 
@@ -286,7 +365,7 @@ class TrainingOut(BaseModel):
     """A training that was asked for."""
 
     training_id: str = Field(description="Its id", examples=["4e07408562bedb8b60ce05c1decfe3ad"])
-    status: str = Field(description="waiting, running, done or dead", examples=["waiting"])
+    status: str = Field(description="Always waiting: a worker takes it", examples=["waiting"])
 
 
 class ReadyOut(BaseModel):
@@ -308,15 +387,6 @@ class JwksOut(BaseModel):
     )
 
 
-class NoticeOut(BaseModel):
-    """The text that a person is shown."""
-
-    version: str = Field(description="Its version", examples=["2026-11-22"])
-    locale: str = Field(description="Its locale", examples=["en"])
-    text: str = Field(description="The exact text (Markdown)", examples=["# Your choices"])
-    sha256: str = Field(description="Digest of the text", examples=["9f86d081884c7d659a2feaa0c55ad015"])
-
-
 class SignalOut(BaseModel):
     """One signal of the catalogue."""
 
@@ -334,8 +404,8 @@ class SignalOut(BaseModel):
     owner: str = Field(description="Who answers for it", examples=["data protection lead"])
     purposes: list[str] = Field(description="What it may be used for", examples=[["personalise"]])
     texts: dict[str, dict[str, str]] = Field(
-        description="Title and description per locale",
-        examples=[{"en": {"title": "What you open", "description": "..."}}],
+        description="Title, description and what is stored, per locale",
+        examples=[{"en": {"title": "What you open", "description": "...", "stored": "..."}}],
     )
 
 
@@ -347,5 +417,6 @@ class SignalsOut(BaseModel):
 
 MODELS = (
     EventResults, ConsentsOut, ConsentChanged, HistoryOut, Recommendations, SimilarOut, Written, ResourcePage, LinkOut,
-    ErasureStarted, ErasureOut, ReleasesOut, ReleaseOut, TrainingOut, ReadyOut, JwksOut, NoticeOut, SignalsOut, Resource,
+    ErasureStarted, ErasureOut, ReleasesOut, ReleaseOut, TrainingOut, ReadyOut, JwksOut, SignalsOut, Resource, *WEBHOOKS,
+    *deciding.MODELS, *notices.MODELS, *LOG,
 )  # fmt: skip

@@ -11,12 +11,27 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.telemetry import TelemetryConfig
 from pydantic.json_schema import models_json_schema
 
-from api import answers, pages, problems, requests, telemetry
-from api.limits import LimitedBody
+from api import answers, job_figures, pages, problems, replaying, requests, telemetry
+from api.arrivals import Arriving
+from api.limits import Buckets, Deadline, LimitedBody
 from api.problems import ProblemDetails
 from api.recommending import Recommending
-from api.routes import consents, events, health, recommendations, releases, resources, users
+from api.routes import (
+    consents,
+    decisions,
+    events,
+    health,
+    notices,
+    prompts,
+    recommendations,
+    releases,
+    resources,
+    subscriptions,
+    users,
+)
+from api.routes import log as log_routes
 from api.service import Service
+from api.worker import KINDS
 
 log = logging.getLogger(__name__)
 
@@ -29,17 +44,23 @@ def create_app(service: Service, *, reporting: TelemetryConfig | None = None) ->
 
     `reporting` stands in for what the settings say of telemetry.
     """
+    reported = telemetry.configured(service) if reporting is None else reporting
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         with contextlib.suppress(*problems.UNAVAILABLE):
+            await replaying.ensure_replayed(service)
             await service.models.refresh()
-        watching = asyncio.create_task(service.models.watch(service.settings.poll_s))
-        yield
-        watching.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await watching
-        await service.close()
+        stop = asyncio.Event()
+        watching = asyncio.create_task(service.models.watch(service.settings.poll_s, stop))
+        replayed = asyncio.create_task(replaying.watch(service, stop))
+        try:
+            async with job_figures.told(service, KINDS, reported.get("meter_provider")):
+                yield
+        finally:
+            stop.set()
+            await asyncio.gather(watching, replayed, return_exceptions=True)
+            await service.close()
 
     app = FastAPI(
         title="Assent",
@@ -47,13 +68,30 @@ def create_app(service: Service, *, reporting: TelemetryConfig | None = None) ->
         description=DESCRIPTION,
         lifespan=lifespan,
         redirect_slashes=False,
-        telemetry=telemetry.configured(service) if reporting is None else reporting,
+        telemetry=reported,
     )
     app.state.service = service
     app.state.recommending = Recommending(service)
+    app.state.buckets = Buckets(service.settings.rate_limit)
     problems.install(app)
     app.add_middleware(LimitedBody, largest=service.settings.max_body_bytes)
-    for module in (health, recommendations, events, consents, users, resources, releases):
+    app.add_middleware(Deadline, seconds=service.settings.request_deadline_s)
+    app.add_middleware(Arriving, clock=service.clock)
+    app.router.routes.insert(0, recommendations.DIRECT)
+    for module in (
+        health,
+        recommendations,
+        events,
+        notices,
+        consents,
+        decisions,
+        prompts,
+        users,
+        log_routes,
+        resources,
+        releases,
+        subscriptions,
+    ):
         app.include_router(module.router)
     app.include_router(pages.router)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way to extend it

@@ -2,20 +2,35 @@
 
 import asyncio
 import base64
-import json
+import os
 import secrets
 import signal
-from pathlib import Path
-from typing import Annotated, Any
+import sys
+from typing import Annotated
 
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from api import administration, people, serving, worker
+from api import administration, job_figures, serving, telemetry, worker
 from api import schema as database_schema
-from api.commands import catalog, demo, evaluate, keys
+from api.commands import (
+    apps,
+    backup,
+    catalog,
+    demo,
+    evaluate,
+    jobs,
+    keys,
+    ledger,
+    people,
+    releases,
+    removed,
+    signing,
+    tune,
+    verify,
+    webhooks,
+)
 from api.commands.running import (
-    Failed,
     connecting,
     console,
     progress_of,
@@ -32,10 +47,23 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Recommends coping resources from only those signals that each person chose to share.",
 )
+app.add_typer(apps.app, name="apps")
 app.add_typer(catalog.app, name="catalog")
 app.add_typer(keys.app, name="keys")
-app.command()(evaluate.evaluate)
+app.add_typer(ledger.app, name="ledger")
+app.add_typer(releases.app, name="releases")
+app.add_typer(signing.app, name="signing")
+app.add_typer(jobs.app, name="jobs")
+app.add_typer(webhooks.app, name="webhooks")
+app.add_typer(evaluate.commands, name="evaluate")
+app.command()(tune.tune)
+app.command()(verify.verify)
 app.command()(demo.demo)
+app.command()(backup.backup)
+app.command()(backup.restore)
+app.command()(removed.removed)
+app.command()(people.erase)
+app.command()(people.export)
 
 AppId = Annotated[str, typer.Option("--app", help="The partner app")]
 
@@ -69,7 +97,8 @@ def serve(
 ) -> None:
     """Serve the HTTP API and the pages."""
     settings = settings_of(context)
-    with_service(context, _nothing)  # an outdated database is refused here, in plain words
+    # An outdated database is refused here, in plain words; a register out of reach is waited for, and said by `/readyz`.
+    with_service(context, _nothing, replay=False)
     serving.serve(settings, with_worker=with_worker)
 
 
@@ -78,21 +107,34 @@ async def _nothing(_service: Service) -> None:
 
 
 @app.command("worker")
-def run_worker(context: typer.Context) -> None:
-    """Do the trainings that wait, and remove what is over; until told to stop."""
+def run_worker(
+    context: typer.Context,
+    until_input_ends: Annotated[
+        bool, typer.Option(hidden=True, help="Stop when the standard input ends, as it does with its parent")
+    ] = False,
+) -> None:
+    """Do the work that waits, and remove what is over; until told to stop."""
 
     async def work(service: Service) -> None:
-        stop = asyncio.Event()
+        stop, loop = asyncio.Event(), asyncio.get_running_loop()
         for each in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(each, stop.set)
-        await worker.run(service, stop)
+            loop.add_signal_handler(each, stop.set)
+        if until_input_ends:
+            loop.add_reader(sys.stdin, stop.set)
+        reported = telemetry.configured(service)
+        async with job_figures.told(service, worker.KINDS, reported.get("meter_provider")):
+            await worker.run(service, stop)
+        await service.close()
+        # A training whose job was given back still computes in its thread; nothing can stop that, and nobody waits for it.
+        sys.stdout.flush()
+        os._exit(0)
 
-    with_service(context, work)
+    with_service(context, work, replay=False)  # the worker waits for it itself
 
 
 @app.command()
 def train(context: typer.Context, app_id: AppId = "demo") -> None:
-    """Train an app's model now, and promote it when it beats popularity."""
+    """Train an app's model now, and promote it when it beats popularity and is not behind the release before."""
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
 
     async def work(service: Service) -> Outcome:
@@ -101,58 +143,15 @@ def train(context: typer.Context, app_id: AppId = "demo") -> None:
             return await train_app(service, app_id, progress_of(bar, bar.add_task("reading", total=1.0)))
 
     outcome = with_service(context, work)
-    if outcome.holdout is not None:
-        ours, popularity = outcome.holdout.ndcg, outcome.holdout.popularity_ndcg
+    if (found := outcome.holdout) is not None:
+        former = "" if found.former_ndcg is None else f", the release before {found.former_ndcg:.4f}"
         console.print(
-            f"NDCG@10 on held-out events of {outcome.holdout.people} people: {ours:.4f}, popularity {popularity:.4f}.",
+            f"NDCG@10 on held-out events of {found.people} people: {found.ndcg:.4f}, popularity {found.popularity_ndcg:.4f}{former}.",
             highlight=False,
         )
     console.print(f"{outcome.status}: {outcome.release_id or 'no release'}", highlight=False)
     if outcome.status != "promoted":
         raise typer.Exit(1)
-
-
-User = Annotated[str, typer.Argument(help="The app's own id of the user")]
-
-
-@app.command()
-def erase(context: typer.Context, user_id: User, app_id: AppId = "demo") -> None:
-    """Delete everything of a person; the model is trained without them by the next worker."""
-
-    async def work(service: Service) -> dict[str, Any]:
-        await administration.require_app(service, app_id)
-        user_hash = service.pseudonyms.user(app_id, user_id)
-        async with service.database.write(app_id) as connection:
-            done = await people.erase(service, connection, app_id, user_hash)
-        await service.database.scrub()
-        return people.erasure_json(done)
-
-    console.print_json(json.dumps(with_service(context, work)))
-
-
-@app.command()
-def export(
-    context: typer.Context,
-    user_id: User,
-    app_id: AppId = "demo",
-    output: Annotated[Path | None, typer.Option(help="A file; the terminal when left out")] = None,
-) -> None:
-    """Write down everything that is held on a person."""
-
-    async def work(service: Service) -> dict[str, Any]:
-        await administration.require_app(service, app_id)
-        async with service.database.read(app_id) as connection:
-            return await people.export(service, connection, app_id, service.pseudonyms.user(app_id, user_id))
-
-    document = json.dumps(with_service(context, work), indent=2, ensure_ascii=False)
-    if output is None:
-        typer.echo(document)
-        return
-    try:
-        output.write_text(document + "\n", encoding="utf-8")
-    except OSError as error:
-        raise Failed(f"{output}: cannot be written ({type(error).__name__})") from None
-    console.print(f"Written to {output}.")
 
 
 if __name__ == "__main__":

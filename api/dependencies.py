@@ -8,7 +8,9 @@ from pydantic import BaseModel, ValidationError
 
 from api import keys
 from api.keys import BadKey, Caller, Scope
+from api.limits import Buckets
 from api.problems import Problem, of_validation
+from api.replaying import ensure_replayed
 from api.service import Service
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -31,17 +33,31 @@ async def _service(request: Request) -> Service:
 ServiceDep = Annotated[Service, Depends(_service)]
 
 
+async def _caller(request: Request) -> Caller:
+    """Find out whose key it is; BadKey when there is none, or none in force."""
+    service = get_service(request)
+    await ensure_replayed(service)
+    header = request.headers.get("authorization", "")
+    if header[:7].lower() != "bearer ":
+        raise BadKey
+    key_id, secret_hash = keys.parse(header[7:].strip())
+    rows = await service.database.points.rows(service.key_by_id, {"key_id": key_id, "app_id": ""}, "")
+    caller = keys.caller(rows[0] if rows else None, secret_hash, service.clock())
+    buckets: Buckets = request.app.state.buckets
+    buckets.take(caller.key_id)
+    return caller
+
+
+async def maybe_caller(request: Request) -> Caller | None:
+    """Return who calls, or None where no key is sent; a key that is sent must be good."""
+    return await _caller(request) if "authorization" in request.headers else None
+
+
 def requires(scope: Scope) -> Callable[[Request], Awaitable[Caller]]:
     """Return a dependency that finds out who calls, and that their key has a scope."""
 
     async def authenticated(request: Request) -> Caller:
-        service = get_service(request)
-        header = request.headers.get("authorization", "")
-        if header[:7].lower() != "bearer ":
-            raise BadKey
-        key_id, secret_hash = keys.parse(header[7:].strip())
-        rows = await service.database.points.rows(service.key_by_id, {"key_id": key_id, "app_id": ""}, "")
-        caller = keys.caller(rows[0] if rows else None, secret_hash, service.clock())
+        caller = await _caller(request)
         if not caller.may(scope):
             raise Problem(403, "forbidden", f"this key lacks the scope {scope.value}")
         return caller
@@ -81,6 +97,19 @@ RETRIED: dict[str, Any] = {
     ]
 }
 """Declares, for the OpenAPI of a route, that it answers by `idempotency.once`."""
+
+HARMLESS: dict[str, Any] = {
+    "parameters": [
+        {
+            **RETRIED["parameters"][0],
+            "description": "Taken, and without effect: this stores nothing, so that a retry repeats nothing and no answer is kept",
+        }
+    ]
+}
+"""Declares that a retry does no harm: a POST that only reads, or whose answer nobody may keep."""
+
+LARGEST = 2**53 - 1
+"""The largest of the whole numbers that every reader of JSON keeps exact."""
 
 PageLimit = Annotated[int, Query(ge=1, le=100, description="How many at most", examples=[50])]
 CURSOR = "Where the page begins: `next_cursor` of the one before"

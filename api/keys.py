@@ -9,9 +9,10 @@ import hmac
 import secrets
 import string
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 PREFIX = "assent"
 _LETTERS = string.ascii_letters + string.digits
@@ -28,7 +29,12 @@ class Scope(StrEnum):
     CATALOG = "catalog"
     ERASE = "erase"
     TRAIN = "train"
+    AUDIT = "audit"
     ADMIN = "admin"
+
+
+IMPLIED_BY: Mapping[Scope, frozenset[Scope]] = {Scope.AUDIT: frozenset({Scope.CONSENT})}
+"""Scopes that another one has in it: who keeps consent may read the log, which names nobody."""
 
 
 class BadKey(Exception):
@@ -45,7 +51,7 @@ class Caller:
 
     def may(self, scope: Scope) -> bool:
         """Tell whether the key has a scope; `admin` has them all."""
-        return scope in self.scopes or Scope.ADMIN in self.scopes
+        return not self.scopes.isdisjoint({scope, Scope.ADMIN, *IMPLIED_BY.get(scope, ())})
 
 
 @dataclass(frozen=True)
@@ -94,6 +100,7 @@ def caller(row: Sequence[object] | None, secret_hash: bytes, now: int) -> Caller
     return Caller(str(app_id), str(key_id), _scopes(str(scopes)))
 
 
+@lru_cache(maxsize=256)
 def _scopes(text: str) -> frozenset[Scope]:
     return frozenset(Scope(name) for name in text.split())
 

@@ -1,24 +1,25 @@
 """What is done for one person, whoever asks for it: their app by HTTP, or they themselves on the pages."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api.service import PERSONAL_STORES, Service
-from consent import changes, erasure
+from api import erasing
+from api.erasing import Over
+from api.service import Service
+from api.webhooks import messages, outbox
+from consent import changes, endings, persons
 from consent import store as ledger
-from consent.changes import Changed, Request
-from consent.erasure import Erasure, Trained
-from consent.ledger import Cell, ConsentEvent, State
-from consent.pseudonyms import new_id
-from consent.purposes import Purpose
-from consent.receipts import rfc3339
+from consent.changes import Request
+from consent.endings import Ended
+from consent.erasure import Erasure
+from consent.ledger import APP, Actor, Cell, ConsentEvent, State
+from consent.minors import AgeBand
+from consent.receipts.records import rfc3339, shown_json
+from consent.registrar import Changed, Registrar
 from consent.signals import SIGNALS
-from recommender import registry
-from recommender.tables import events
-
-HOUR = 3_600_000_000
 
 
 async def cells(service: Service, connection: AsyncConnection, app_id: str, user_hash: bytes) -> list[Cell]:
@@ -26,8 +27,9 @@ async def cells(service: Service, connection: AsyncConnection, app_id: str, user
     now = service.clock()
     subject_id = await ledger.find_subject(connection, app_id, user_hash)
     touched = {} if subject_id is None else await ledger.cells(connection, app_id, subject_id)
+    notices = await service.board.of(connection, app_id)
     return [
-        touched[signal.id, purpose].at(now, service.notices)
+        touched[signal.id, purpose].at(now, notices)
         if (signal.id, purpose) in touched
         else Cell(signal.id, purpose, State.UNKNOWN)
         for signal in SIGNALS.values()
@@ -35,94 +37,95 @@ async def cells(service: Service, connection: AsyncConnection, app_id: str, user
     ]
 
 
+async def age_band(connection: AsyncConnection, app_id: str, user_hash: bytes) -> AgeBand | None:
+    """Return the age band that the app told of a person; None when it told none."""
+    subject_id = await ledger.find_subject(connection, app_id, user_hash)
+    return None if subject_id is None else await persons.age_band(connection, app_id, subject_id)
+
+
+def as_of(cells: Iterable[Cell]) -> int:
+    """Return how many lines of the ledger a view of a person's cells rests on, so that a later no can be told."""
+    return max((cell.seq + 1 for cell in cells if cell.seq is not None), default=0)
+
+
+async def registrar(service: Service, connection: AsyncConnection, app_id: str) -> Registrar:
+    """Return who enters lines into an app's ledger."""
+    name, notices = await service.board.headed(connection, app_id)
+    return service.registrar(app_id, name, notices, await service.keyring.signer(connection, service.clock()))
+
+
 async def change(
     service: Service, connection: AsyncConnection, app_id: str, user_hash: bytes, request: Request
 ) -> Changed:
     """Record choices, and see to it that what may no longer be learned from is unlearned."""
-    now = service.clock()
-    name = await ledger.app_name(connection, app_id)
-    changed = await changes.change(
-        connection,
-        app_id,
-        user_hash,
-        request,
-        now=now,
-        notices=service.notices,
-        controller=service.controller(name or app_id),
-        signer=service.signer,
-        signal_tables=[events],
+    writer = await registrar(service, connection, app_id)
+    changed = await changes.change(connection, user_hash, request, clock=service.clock, registrar=writer)
+    over = [Over(user_hash, changed)]
+    erasure_id = await _take_back(service, connection, app_id, over, "withdrawal")
+    await _tell_change(service, connection, app_id, user_hash, changed, request.actor, service.clock())
+    return replace(changed, erasure_id=erasure_id)
+
+
+async def _tell_change(
+    service: Service,
+    connection: AsyncConnection,
+    app_id: str,
+    user_hash: bytes,
+    changed: Changed,
+    actor: Actor,
+    now: int,
+) -> None:
+    told = messages.consent_changed(
+        service.pseudonyms.reference(user_hash),
+        changed.receipt["pii_principal_id"],
+        changed.cells,
+        receipt_id=changed.receipt["receipt_id"],
+        actor=actor.type,
     )
-    if changed.unlearn:
-        await registry.unlearn(connection, app_id)
-        if await _something_was_trained(connection, app_id):
-            await registry.ask_training(connection, app_id, "withdrawal", now)
+    await outbox.tell(connection, app_id, [told], now)
+
+
+async def end_due(
+    service: Service, connection: AsyncConnection, app_id: str, limit: int = 100
+) -> Sequence[Ended]:
+    """Record grants that ended by themselves, of `limit` people at most, and see to it that they are unlearned.
+
+    For the worker: call it, each time in a transaction of its own, until it returns nothing.
+    """
+    now = service.clock()
+    writer = await registrar(service, connection, app_id)
+    ended = await endings.record_due(connection, writer, now, limit)
+    over = [Over(each.user_hash, each.changed) for each in ended]
+    await _take_back(service, connection, app_id, over, "expiry")
+    told = [
+        messages.consent_expired(
+            service.pseudonyms.reference(each.user_hash), each.subject_id, each.changed.cells
+        )
+        for each in ended
+    ]
+    await outbox.tell(connection, app_id, told, now)
+    return ended
+
+
+async def mark_age(
+    service: Service, connection: AsyncConnection, app_id: str, user_hash: bytes, band: AgeBand
+) -> Changed | None:
+    """Write down a person's age band, end what may not stand with it, and see to it that it is unlearned."""
+    now = service.clock()
+    writer = await registrar(service, connection, app_id)
+    changed = await endings.mark_age(connection, user_hash, band, now=now, registrar=writer)
+    if changed is not None:
+        await _take_back(service, connection, app_id, [Over(user_hash, changed)], "age")
+        await _tell_change(service, connection, app_id, user_hash, changed, APP, now)
     return changed
 
 
-async def erase(service: Service, connection: AsyncConnection, app_id: str, user_hash: bytes) -> Erasure:
-    """Delete a person: all rows now, and a training without them when anything could have been learned from them."""
-    now = service.clock()
-    subject_id = await ledger.find_subject(connection, app_id, user_hash, lock=True)
-    learned = subject_id is not None and await erasure.ever_granted(
-        connection, app_id, subject_id, Purpose.IMPROVE
-    )
-    counts = await erasure.erase_rows(connection, PERSONAL_STORES, app_id, subject_id)
-    before = await _served(connection, app_id)
-    pending = Erasure(
-        erasure_id=new_id(),
-        status=erasure.ROWS_ERASED,
-        requested_at=now,
-        rows_erased_at=now,
-        deadline=now + service.settings.erasure_deadline_h * HOUR,
-        counts=counts,
-        unlearn_epoch=await registry.unlearn(connection, app_id) if learned else 0,
-        before=before,
-    )
-    if learned and await _something_was_trained(connection, app_id):
-        await registry.ask_training(connection, app_id, "erasure", now)
-        done = replace(pending, status=erasure.RETRAINING)
-    else:
-        done = erasure.complete(pending, app_id, before, now, service.signer)
-    await erasure.record(connection, app_id, done)
-    return done
-
-
-async def _served(connection: AsyncConnection, app_id: str) -> Trained:
-    promoted = (await registry.find_model_state(connection, app_id)).promoted
-    record = await registry.find_release(connection, app_id, promoted) if promoted else None
-    return Trained(record.release_id, record.digest) if record else Trained()
-
-
-async def _something_was_trained(connection: AsyncConnection, app_id: str) -> bool:
-    return any(record.status != "destroyed" for record in await registry.releases(connection, app_id))
-
-
-async def export(
-    service: Service, connection: AsyncConnection, app_id: str, user_hash: bytes
-) -> dict[str, Any]:
-    """Return everything held on a person (GDPR 15 and 20); the same shape for someone never seen."""
-    subject_id = await ledger.find_subject(connection, app_id, user_hash)
-    held: dict[str, list[dict[str, Any]]] = {store_.name: [] for store_ in PERSONAL_STORES}
-    consent_events = []
-    if subject_id is not None:
-        for store_ in PERSONAL_STORES:
-            held[store_.name] = await store_.export(connection, app_id, subject_id)
-        consent_events = await ledger.history(connection, app_id, subject_id)
-    return {
-        "format": "assent-export/1",
-        "exported_at": rfc3339(service.clock()),
-        "subject_id": subject_id,
-        "consents": [cell_json(cell) for cell in await cells(service, connection, app_id, user_hash)],
-        "consent_history": [history_json(event) for event in consent_events],
-        "receipts": held["ledger"],
-        "events": [_readable(event) for event in held[events.name]],
-        "kept_answers": held["kept_answers"],
-    }
-
-
-def _readable(event: dict[str, Any]) -> dict[str, Any]:
-    times = {name: rfc3339(event[name]) for name in ("occurred_at", "stored_at")}
-    return {name: value for name, value in {**event, **times}.items() if name not in {"app_id", "subject_id"}}
+async def _take_back(
+    service: Service, connection: AsyncConnection, app_id: str, ended: Sequence[Over], reason: str
+) -> str | None:
+    """However grants ended, they stay ended, and what they allowed is erased and unlearned; return under which number."""
+    over = [each for each in ended if each.changed.ended]
+    return (await erasing.take_back(service, connection, app_id, over, reason)).erasure_id if over else None
 
 
 def cell_json(cell: Cell) -> dict[str, Any]:
@@ -135,6 +138,17 @@ def cell_json(cell: Cell) -> dict[str, Any]:
         "expires_at": None if cell.expires_at is None else rfc3339(cell.expires_at),
         "notice_version": cell.notice_version,
         "receipt_id": cell.receipt_id,
+        "seq": cell.seq,
+        "actor": None if cell.actor_type is None else {"type": cell.actor_type},
+    }
+
+
+def consents_json(service: Service, user_hash: bytes, cells: Sequence[Cell]) -> dict[str, Any]:
+    """Write all cells of a person as the API shows them."""
+    return {
+        "user_ref": service.pseudonyms.reference(user_hash),
+        "consents": [cell_json(cell) for cell in cells],
+        "as_of": as_of(cells),
     }
 
 
@@ -153,6 +167,10 @@ def history_json(event: ConsentEvent) -> dict[str, Any]:
         "method": event.method,
         "actor": {"type": event.actor.type},
         "receipt_id": event.receipt_id,
+        "prompt_id": event.prompt_id,
+        "place": event.place,
+        "shown_at": None if event.shown_at is None else rfc3339(event.shown_at),
+        "shown": shown_json(event.shown),
     }
 
 
@@ -160,13 +178,18 @@ def erasure_json(done: Erasure) -> dict[str, Any]:
     """Write an erasure as the API shows it."""
     return {
         "erasure_id": done.erasure_id,
+        "kind": done.kind,
         "status": done.status,
         "requested_at": rfc3339(done.requested_at),
         "rows_erased_at": rfc3339(done.rows_erased_at),
         "completed_at": None if done.completed_at is None else rfc3339(done.completed_at),
         "deadline": rfc3339(done.deadline),
+        "backups_until": rfc3339(done.backups_until),
         "counts": dict(done.counts),
-        "release_before": {"id": done.before.release_id, "digest": done.before.digest},
-        "release_after": {"id": done.after.release_id, "digest": done.after.digest},
+        "release_before": done.before.told(),
+        "release_after": done.after.told(),
+        "releases_destroyed": [each.told() for each in done.destroyed if "destroyed" in done.steps],
+        "steps": {name: rfc3339(at) for name, at in done.steps.items()},
+        "acknowledgement": done.acknowledgement,
         "receipt": done.receipt,
     }

@@ -1,7 +1,7 @@
 """Errors as people's programs see them: application/problem+json (RFC 9457) with a stable code, from one table."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.keys import BadKey
 from api.tokens import BadToken
-from consent.errors import FieldError, NoConsent, NoticeSuperseded
+from consent.errors import FieldError, NoConsent, Overtaken
 
 log = logging.getLogger(__name__)
 
@@ -104,6 +104,25 @@ def not_found() -> Problem:
     return Problem(404, "not_found", "there is no such thing here")
 
 
+def not_acceptable(offered: Iterable[str]) -> Problem:
+    """Return the problem of a client that accepts none of the media types there are."""
+    return Problem(406, "not_acceptable", f"this can be had as {', '.join(offered)}")
+
+
+_OUTAGES = ("08", "40", "53", "57", "58")
+"""Classes of SQLSTATE that a later try may not meet: connection, serialisation, resources (a full disk), operators, system."""
+
+
+def is_outage(error: Exception) -> bool:
+    """Tell whether an exception says that the database cannot do its work at the moment, and not that we ask wrongly."""
+    if isinstance(error, UNAVAILABLE):
+        return True
+    if not isinstance(error, DBAPIError):
+        return False
+    state = getattr(error.orig, "sqlstate", None) or ""
+    return error.connection_invalidated or state.startswith(_OUTAGES)
+
+
 UNAVAILABLE = (
     OperationalError,
     InterfaceError,
@@ -151,7 +170,7 @@ def _of(error: Exception) -> Problem:  # noqa: C901, PLR0911  one row of the tab
             )
         case BadToken():
             return Problem(404, "not_found", "this link does not work (any more)")
-        case NoticeSuperseded():
+        case Overtaken():
             return Problem(
                 409, "conflict", str(error), errors=[{"field": error.field, "message": error.message}]
             )
@@ -163,9 +182,7 @@ def _of(error: Exception) -> Problem:  # noqa: C901, PLR0911  one row of the tab
             return Problem(409, "conflict", "another request did the same at the same time, try again")
         case HTTPException():
             return _of_status(error)
-        case _ if isinstance(error, UNAVAILABLE) or (
-            isinstance(error, DBAPIError) and error.connection_invalidated
-        ):
+        case _ if is_outage(error):
             log.warning("the database cannot be reached: %s", type(error).__name__)
             return unavailable()
         case _:
@@ -226,7 +243,9 @@ class LastResort:
 
 
 def declared(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Declare errors of a route for its OpenAPI."""
+    """Declare errors of a route for its OpenAPI; one that asks for a key may also be asked too often."""
+    if 401 in statuses:
+        statuses = (*statuses, 429)
     return {
         status: {
             "description": HTTPStatus(status).phrase,

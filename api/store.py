@@ -1,5 +1,8 @@
 """The service's own rows: keys, used links, answers kept for retries. Every function works inside its caller's transaction."""
 
+import hashlib
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.tables import api_key, idempotent_answer, used_link
-from consent.tables import subject
+from consent.personal import WHOSE, Person, Section, stored
 
 
 def key_by_id() -> Any:
@@ -87,6 +90,21 @@ class Kept:
     body: bytes
 
 
+SPENT = 0
+"""The status of an answer that was forgotten with the person whom it concerned."""
+
+
+async def claim_answer(connection: AsyncConnection, app_id: str, key_hash: bytes) -> bool:
+    """Claim a key until the transaction ends; False when a transaction of another process has it.
+
+    On SQLite there is one transaction at a time that writes, so whoever asks has it.
+    """
+    if connection.dialect.name != "postgresql":
+        return True
+    number = int.from_bytes(hashlib.sha256(app_id.encode() + key_hash).digest()[:8], signed=True)
+    return bool((await connection.execute(select(func.pg_try_advisory_xact_lock(number)))).scalar_one())
+
+
 async def find_answer(connection: AsyncConnection, app_id: str, key_hash: bytes) -> Kept | None:
     """Return the answer kept under a key of the app, or None."""
     columns = idempotent_answer.c
@@ -103,7 +121,7 @@ async def find_answer(connection: AsyncConnection, app_id: str, key_hash: bytes)
 async def keep_answer(
     connection: AsyncConnection, app_id: str, key_hash: bytes, answer: Kept, user_hash: bytes | None, now: int
 ) -> None:
-    """Keep an answer; IntegrityError when another request under the same key came first."""
+    """Keep an answer under a key that was claimed."""
     await connection.execute(
         insert(idempotent_answer).values(
             app_id=app_id,
@@ -117,37 +135,54 @@ async def keep_answer(
     )
 
 
-async def prune_answers(connection: AsyncConnection, app_id: str, before: int) -> int:
-    """Forget answers from before a moment; return how many."""
+async def prune_answers(connection: AsyncConnection, app_id: str, before: int, most: int) -> int:
+    """Forget answers from before a moment, `most` at a time; return how many."""
     mine = idempotent_answer.c.app_id == app_id
+    old = (
+        select(idempotent_answer.c.key_hash).where(mine, idempotent_answer.c.created_at < before).limit(most)
+    )
     gone = await connection.execute(
-        delete(idempotent_answer).where(mine, idempotent_answer.c.created_at < before)
+        delete(idempotent_answer).where(mine, idempotent_answer.c.key_hash.in_(old))
     )
     return gone.rowcount
 
 
-def _answers_of(app_id: str, subject_id: str) -> Any:
-    person = select(subject.c.user_hash).where(subject.c.app_id == app_id, subject.c.subject_id == subject_id)
-    return (idempotent_answer.c.app_id == app_id) & idempotent_answer.c.user_hash.in_(person)
-
-
 class KeptAnswers:
-    """The kept answers as a store of personal data."""
+    """The kept answers as a store of personal data; found by the pseudonym, since a person may have no row yet."""
 
     name = "kept_answers"
+    tables = ("idempotent_answer",)
 
-    async def erase(self, connection: AsyncConnection, app_id: str, subject_id: str) -> int:
-        """Forget the answers that concerned a person."""
+    async def erase(self, connection: AsyncConnection, who: Person) -> int:
+        """Forget the answers that concerned a person; that their keys were used stays for its day, and says nothing of anybody.
+
+        Otherwise a retry that comes late would be taken for a new choice, and bring back who left.
+        """
+        spent = {"user_hash": None, "request_hash": b"", "body": b"", "status": SPENT}
         return (
-            await connection.execute(delete(idempotent_answer).where(_answers_of(app_id, subject_id)))
+            await connection.execute(update(idempotent_answer).where(_answers_of(who)).values(**spent))
         ).rowcount
 
-    async def count(self, connection: AsyncConnection, app_id: str, subject_id: str) -> int:
+    async def count(self, connection: AsyncConnection, who: Person) -> int:
         """Count the answers that concern a person."""
-        held = select(func.count()).select_from(idempotent_answer).where(_answers_of(app_id, subject_id))
+        held = select(func.count()).select_from(idempotent_answer).where(_answers_of(who))
         return (await connection.execute(held)).scalar_one()
 
-    async def export(self, connection: AsyncConnection, app_id: str, subject_id: str) -> list[dict[str, Any]]:
-        """Return when answers were kept; what they say is in the other stores."""
-        held = select(idempotent_answer.c.created_at).where(_answers_of(app_id, subject_id))
-        return [{"answered_at": at} for at in (await connection.execute(held)).scalars()]
+    def export(self, connection: AsyncConnection, who: Person) -> Sequence[Section]:
+        """Return every answer that was kept."""
+        held = select(idempotent_answer).where(_answers_of(who)).order_by(idempotent_answer.c.created_at)
+        rows = stored(connection, held, times={"created_at"}, withheld=_WITHHELD)
+        return [Section("kept_answers", "idempotent_answer", _readable(rows), _WITHHELD)]
+
+
+_WITHHELD = WHOSE | {"user_hash", "key_hash", "request_hash"}
+
+
+def _answers_of(who: Person) -> Any:
+    columns = idempotent_answer.c
+    return (columns.app_id == who.app_id) & (columns.user_hash == who.user_hash)
+
+
+async def _readable(rows: AsyncIterator[Mapping[str, Any]]) -> AsyncIterator[Mapping[str, Any]]:
+    async for row in rows:
+        yield {**row, "body": json.loads(bytes.fromhex(row["body"]))}

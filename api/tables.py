@@ -1,4 +1,4 @@
-"""The service's own tables: keys of partner apps, used links, answers kept for retries."""
+"""The service's own tables: keys of partner apps, used links, answers kept for retries, jobs."""
 
 from sqlalchemy import (
     BigInteger,
@@ -36,6 +36,16 @@ used_link = Table(
     Index(None, "expires_at"),
 )
 
+removal = Table(
+    "removal",  # how much was removed by the clock, never what
+    metadata,
+    Column("app_id", String(64), primary_key=True),
+    Column("day", String(10), primary_key=True),
+    Column("kind", String(32), primary_key=True),
+    Column("number", BigInteger, nullable=False),
+    ForeignKeyConstraint(["app_id"], ["app.app_id"]),
+)
+
 idempotent_answer = Table(
     "idempotent_answer",
     metadata,
@@ -50,4 +60,25 @@ idempotent_answer = Table(
     ForeignKeyConstraint(["app_id"], ["app.app_id"]),
     Index(None, "app_id", "user_hash"),
     Index(None, "created_at"),
+)
+
+job = Table(
+    "job",  # work that is asked for, under way, over or given up; names nobody
+    metadata,
+    Column("job_id", String(32), primary_key=True),
+    Column("app_id", String(64), nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("about", String(64), nullable=False),
+    Column("reason", String(32), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("asked_at", BigInteger, nullable=False),
+    # When a worker may take it: of one that runs, when its lease is over; of one that is done, since when.
+    Column("due_at", BigInteger, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    # Grows with every lease: who holds an older number has lost the job to another worker.
+    Column("fence", BigInteger, nullable=False),
+    Column("outcome", String(64)),
+    ForeignKeyConstraint(["app_id"], ["app.app_id"]),
+    Index(None, "status", "kind", "asked_at"),
+    Index(None, "app_id", "kind", "about"),
 )

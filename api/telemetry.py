@@ -12,6 +12,7 @@ from fastapi.telemetry import TelemetryConfig
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.instrumentation.sqlalchemy import SQLAlchemyInstrumentor
+from opentelemetry.metrics import Observation
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import (
     ConsoleMetricExporter,
@@ -33,7 +34,8 @@ from api.service import Service
 
 ALLOWED = frozenset({
     "http.route", "http.method", "http.request.method", "http.status_code", "http.response.status_code",
-    "http.scheme", "url.scheme", "db.system", "db.system.name", "error.type",
+    "http.scheme", "url.scheme", "db.system", "db.system.name", "error.type", "job.kind", "job.status",
+    "removed.kind",
 })  # fmt: skip
 """Attributes that may leave: templates, methods, numbers and names of classes."""
 
@@ -118,6 +120,12 @@ def reporting(service: Service, tracers: TracerProvider, meters: MeterProvider) 
         engine=service.database.engine.sync_engine,
         tracer_provider=tracers,
         meter_provider=meters,
+    )
+    meters.get_meter("assent").create_observable_gauge(
+        "assent.releases.degraded",
+        [lambda _options: [Observation(len(service.models.faults))]],
+        unit="{app}",
+        description="Apps whose promoted release cannot be served: an earlier one, or none, stands in",
     )
     # Logs would carry messages of exceptions; spans inside a request would carry names of our own functions only,
     # but cost more than the requests themselves.

@@ -3,6 +3,7 @@
 A token is an AES-256-GCM box over what it opens. Whoever holds it learns nothing from it: the app, the person and the
 kind are inside. It carries the row id of the person it was made for, if they had a row: once erased, that id never
 comes back, so the token died with them. Links work once (`used_link` remembers their random number until they expire).
+The link to an erasure is the exception: it is about nobody, outlives the person, and only shows.
 """
 
 import base64
@@ -25,6 +26,7 @@ class Kind(IntEnum):
     WHY = 2
     ERASE = 3
     SESSION = 4
+    ERASURE = 5
 
 
 class BadToken(Exception):
@@ -33,7 +35,10 @@ class BadToken(Exception):
 
 @dataclass(frozen=True)
 class Token:
-    """What a token says once it is opened. `expires_at` in microseconds, UTC; `subject_id` is None for who has no row."""
+    """What a token says once it is opened. `expires_at` in microseconds, UTC; `subject_id` is None for who has no row.
+
+    One that opens an erasure names that in the place of the person's row, and nobody.
+    """
 
     kind: Kind
     app_id: str
@@ -41,10 +46,17 @@ class Token:
     subject_id: str | None
     expires_at: int
     nonce: bytes
+    guardian: str | None = None
+    """Pseudonym of whoever acts for the person, when it is not they."""
+
+    @property
+    def erasure_id(self) -> str:
+        """The erasure that a token of that kind opens."""
+        return self.subject_id or ""
 
 
 _HEAD = struct.Struct(">BQ")
-_NONCE = 12
+_NONCE, _USER_HASH = 12, 32
 
 
 class Tokens:
@@ -53,12 +65,26 @@ class Tokens:
     def __init__(self, secret: bytes) -> None:
         self._box = AESGCM(derived_key(secret, "tokens"))
 
-    def make(self, kind: Kind, app_id: str, user_hash: bytes, subject_id: str | None, expires_at: int) -> str:
+    def make(
+        self,
+        kind: Kind,
+        app_id: str,
+        user_hash: bytes,
+        subject_id: str | None,
+        expires_at: int,
+        guardian: str | None = None,
+    ) -> str:
         """Return a token, safe in a URL."""
         nonce = secrets.token_bytes(_NONCE)
         subject = bytes.fromhex(subject_id) if subject_id else bytes(16)
         message = _HEAD.pack(kind, expires_at) + user_hash + subject + app_id.encode()
+        if guardian is not None:
+            message += b"\x00" + bytes.fromhex(guardian)
         return base64.urlsafe_b64encode(nonce + self._box.encrypt(nonce, message, None)).decode().rstrip("=")
+
+    def make_for_erasure(self, app_id: str, erasure_id: str, expires_at: int) -> str:
+        """Return a token that opens what an erasure says of itself; there is no person in it."""
+        return self.make(Kind.ERASURE, app_id, bytes(_USER_HASH), erasure_id, expires_at)
 
     def open(self, token: str, kind: Kind, now: int) -> Token:
         """Return what a token says; BadToken unless it is of this kind and still good."""
@@ -74,11 +100,13 @@ class Tokens:
             raise BadToken("this link is over")
         rest = message[_HEAD.size :]
         subject = rest[32:48]
+        app_id, _, guardian = rest[48:].partition(b"\x00")
         return Token(
             kind=kind,
-            app_id=rest[48:].decode(),
+            app_id=app_id.decode(),
             user_hash=rest[:32],
             subject_id=subject.hex() if any(subject) else None,
             expires_at=expires_at,
             nonce=raw[:_NONCE],
+            guardian=guardian.hex() or None,
         )

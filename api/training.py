@@ -1,145 +1,269 @@
 """Training one app's model: read what is granted, train, save, promote what is good enough, complete erasures.
 
-A training knows the epoch that it read its rows in. Whoever leaves, or withdraws what may be learned from, starts a
-new epoch; a release of an older one is never promoted, and once the app stands on a newer one it is destroyed.
+There are two kinds of work. A training makes a release of today's catalogue and events. Unlearning puts the release
+that is served right after somebody left: the same settings, catalogue and moment, without them; only the shards whose
+part of the people they were in are trained.
+
+Both know the epoch that they read their rows in. Whoever leaves, or withdraws what may be learned from, starts a new
+epoch; a release of an older one is never promoted, and once the app stands on a newer one it is destroyed.
 """
 
 import asyncio
-from dataclasses import dataclass
-from datetime import datetime
+import hashlib
+import hmac
+import logging
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import polars as pl
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from api import erasure_steps, jobs
+from api.consented import ConsentedEvents
+from api.jobs import TRAINING, UNLEARNING, Job
 from api.models import release_url
+from api.releasing import thin_out
 from api.service import Service
-from consent import erasure
-from consent.erasure import Trained
-from consent.pseudonyms import new_id
-from consent.purposes import Purpose
+from consent.pseudonyms import derived_key, new_id
 from recommender import registry, store
-from recommender import release as releases
-from recommender.catalog import Resource
-from recommender.errors import NotEnoughData
-from recommender.history import History
+from recommender import release_files as releases
+from recommender.errors import CorruptRelease, NotEnoughData, StoreUnreachable
+from recommender.parts import shard_of
 from recommender.profile import Features
 from recommender.progress import Progress, quietly
-from recommender.ranking import topic_matrix
-from recommender.registry import ReleaseRecord
-from recommender.release import Release, TrainingConfig
+from recommender.registry import ModelState, ReleaseRecord
+from recommender.release import Recipe, Release
+from recommender.shelf import topic_matrix
+
+log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
-    from recommender.training import HoldoutResult
+    from recommender.holdout import HoldoutResult
+    from recommender.training import Checked, Former, Served
+
+
+async def ask(connection: AsyncConnection, app_id: str, reason: str, now: int) -> str:
+    """Ask for a training, in the transaction that made it necessary; one that still waits serves for all who ask."""
+    return await jobs.enqueue(connection, app_id, TRAINING, now=now, reason=reason)
+
+
+async def ask_to_unlearn(connection: AsyncConnection, app_id: str, reason: str, now: int) -> str:
+    """Ask for the served release to forget whoever left; what still waits serves for all who leave until it runs."""
+    return await jobs.enqueue(connection, app_id, UNLEARNING, now=now, reason=reason)
 
 
 @dataclass(frozen=True)
 class Outcome:
     """How a training ended.
 
-    `status`: promoted, rejected (no better than popularity), not_enough_data, or overtaken (somebody left meanwhile).
+    `status`: promoted, rejected (no better than popularity, or behind the release before), not_enough_data, overtaken (somebody left meanwhile), or
+    nothing_to_unlearn. `trained` are the numbers of the shards that were trained for it.
     """
 
     status: str
     release_id: str | None = None
     holdout: "HoldoutResult | None" = None
+    trained: frozenset[int] = frozenset()
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """What one training is made from, read in one transaction."""
+@dataclass(frozen=True, eq=False)
+class _Plan:
+    """What is to be trained, decided in one transaction: from which epoch on, until when, and as what."""
 
     epoch: int
-    resources: list[Resource]
-    events: pl.DataFrame
+    until: int
+    recipe: Recipe
+    former: "Former | None" = None
+    served: "Served | None" = None
 
 
-async def train_app(service: Service, app_id: str, progress: Progress = quietly) -> Outcome:
-    """Train an app's model from what people granted for `improve`, and promote it when it is good enough."""
-    rows = await _read(service, app_id)
-    config = TrainingConfig(seed=service.settings.training_seed, shards=service.settings.training_shards)
+async def train_app(
+    service: Service, app_id: str, progress: Progress = quietly, held: Job | None = None
+) -> Outcome:
+    """Train an app's model from what people granted for `improve`, and promote it when it is good enough.
+
+    Raises:
+        LeaseLost: `held` is the job that this is done for, and another worker took it over: nothing is promoted.
+    """
+    until = service.clock()
+    async with service.database.read(app_id) as connection:
+        state = await registry.find_model_state(connection, app_id)
+        resources = await store.list_resources(connection, app_id)
+        record = await registry.find_release(connection, app_id, state.promoted) if state.promoted else None
+    # What learned from somebody who left since is no measure for anything: it may be better for knowing them.
+    is_whole = record is not None and record.unlearn_epoch == state.unlearn_epoch
+    served = await asyncio.to_thread(_served, service, app_id, state) if is_whole else None
+    # Words of the catalogue alone: a topic that only people name would tell of them.
+    topics = sorted({topic for each in resources for topic in each.topics})
+    features = Features(tuple(sorted(each.id for each in resources)), tuple(topics))
+    recipe = Recipe(
+        features,
+        topic_matrix(sorted(resources, key=lambda each: each.id), features),
+        service.settings.training,
+        commitment_key(service, app_id),
+    )
+    plan = _Plan(state.unlearn_epoch, until, recipe, served=served)
+    return await _carry_out(service, app_id, plan, progress, held)
+
+
+async def unlearn_app(
+    service: Service, app_id: str, progress: Progress = quietly, held: Job | None = None
+) -> Outcome:
+    """Make the release that is served forget whoever left since it was trained.
+
+    Its shards that may have learned from them are trained anew, as they would have been without them. Where that
+    cannot be (nothing that can be put right is there), the model is trained from the beginning.
+
+    Raises:
+        LeaseLost: `held` is the job that this is done for, and another worker took it over: nothing is promoted.
+    """
+    async with service.database.read(app_id) as connection:
+        state = await registry.find_model_state(connection, app_id)
+        served = await registry.find_release(connection, app_id, state.promoted) if state.promoted else None
+        since = served.unlearn_epoch if served else state.unlearn_epoch
+        marks = await registry.overtaken(connection, app_id, since)
+    if len(marks) == 0:
+        async with service.database.write(app_id) as connection:
+            await _settled(connection, app_id, state.unlearn_epoch, service.clock())
+        return Outcome("nothing_to_unlearn")
+    plan = await asyncio.to_thread(_to_put_right, service, app_id, state, marks)
+    if plan is None or len(marks) != state.unlearn_epoch - since:
+        return await train_app(service, app_id, progress, held)
+    return await _carry_out(service, app_id, plan, progress, held)
+
+
+def _to_put_right(service: Service, app_id: str, state: ModelState, marks: list[int]) -> _Plan | None:
+    """Plan to train some shards of the served release anew; None when the release does not allow it."""
+    # Brings in LightFM and what it stands on, which a process that only serves can do without.
+    from recommender.training import Former, libraries  # noqa: PLC0415
+
+    served = _served(service, app_id, state)
+    if served is None:
+        return None
+    release, manifest = served.release, served.release.manifest
+    if manifest.read_until is None or manifest.libraries != libraries():
+        return None
+    key = commitment_key(service, app_id)
+    recipe = Recipe(release.features, release.resource_topics, manifest.config, key)
+    renew = frozenset(shard_of(bucket, manifest.config.shards) for bucket in marks)
+    return _Plan(state.unlearn_epoch, manifest.read_until, recipe, Former(release, served.tried, renew))
+
+
+def _served(service: Service, app_id: str, state: ModelState) -> "Served | None":
+    """Read the release that is served with what it was tried with; None when any of it cannot be read."""
+    from recommender.training import Served  # noqa: PLC0415  as above
+
+    url = release_url(service.settings.releases_url, app_id, str(state.promoted))
     try:
-        trained, holdout = await asyncio.to_thread(_train, rows, config, service.now(), progress)
+        release = releases.load(url)
+        tried = releases.load_tried(url, release)
+    except (CorruptRelease, StoreUnreachable, OSError):
+        return None
+    return Served(release, tried) if tried else None
+
+
+def commitment_key(service: Service, app_id: str) -> bytes:
+    """Return the key of an app's commitments to training rows."""
+    key = derived_key(service.settings.secret_bytes, "training-rows")
+    return hmac.digest(key, app_id.encode(), hashlib.sha256)
+
+
+async def _carry_out(
+    service: Service, app_id: str, plan: _Plan, progress: Progress, held: Job | None
+) -> Outcome:
+    try:
+        made = await asyncio.to_thread(_train, service, app_id, plan, progress)
     except NotEnoughData:
-        return await _without_model(service, app_id, rows.epoch)
+        return await _without_model(service, app_id, plan.epoch, held)
+    result = made.result
     metrics = {
-        "ndcg@10": holdout.ndcg,
-        "popularity_ndcg@10": holdout.popularity_ndcg,
-        "people": float(holdout.people),
+        "ndcg@10": result.ndcg,
+        "popularity_ndcg@10": result.popularity_ndcg,
+        "people": float(result.people),
     }
-    trained = trained.noting(metrics=metrics)
-    now, digest = service.now(), trained.manifest.digest
+    if result.former_ndcg is not None:
+        metrics["former_ndcg@10"] = result.former_ndcg
+    release = _noting(made.release, plan.until, metrics)
+    now, digest = service.now(), release.manifest.digest
     record = ReleaseRecord(
         release_id=f"{now:%Y%m%d-%H%M%S}-{digest[:8]}-{new_id()[:8]}",
         status="storing",
         digest=digest,
-        unlearn_epoch=rows.epoch,
+        unlearn_epoch=plan.epoch,
         metrics=metrics,
         created_at=service.clock(),
         promoted_at=None,
     )
-    # Known before it is stored: should this process die, whoever settles later finds its files and destroys them.
+    # Known before it is stored: should this process die, an erasure finds its files and destroys them.
     async with service.database.write(app_id) as connection:
-        await registry.add_release(connection, app_id, record)
+        overtaken = (await registry.find_model_state(connection, app_id)).unlearn_epoch != plan.epoch
+        if overtaken:  # and no byte of it is ever written
+            await ask(connection, app_id, "overtaken", service.clock())
+        else:
+            await registry.add_release(connection, app_id, record)
+    if overtaken:
+        return Outcome("overtaken", None, result)
     url = release_url(service.settings.releases_url, app_id, record.release_id)
-    await asyncio.to_thread(releases.save, trained, url)
-    return await _decide(service, app_id, record, holdout)
+    try:
+        await asyncio.to_thread(releases.save, release, url, made.tried)
+        ended = await _decide(service, app_id, record, result, held)
+    except BaseException:
+        await _abandon(service, app_id, record.release_id)
+        raise
+    await thin_out(service, app_id, service.settings.releases_kept)
+    return replace(ended, trained=made.trained)
 
 
-async def _read(service: Service, app_id: str) -> _Rows:
-    async with service.database.read(app_id, Purpose.IMPROVE) as connection:
-        state = await registry.find_model_state(connection, app_id)
-        resources = await store.list_resources(connection, app_id)
-        events = await store.granted_events(
-            connection, app_id, Purpose.IMPROVE, now=service.clock(), notices=service.notices
+async def _abandon(service: Service, app_id: str, release_id: str) -> None:
+    """Destroy a release that was not decided, because its job was taken over or given back: nobody else ever will.
+
+    By now somebody may have left whom it learned from, and their erasure be complete.
+    """
+    try:
+        async with service.database.write(app_id) as connection:
+            if not await registry.retire_for_good(connection, app_id, release_id):
+                return  # it was promoted, and only the answer to that was lost
+        await asyncio.to_thread(
+            releases.delete, release_url(service.settings.releases_url, app_id, release_id)
         )
-    return _Rows(state.unlearn_epoch, resources, events)
+    except Exception as error:  # noqa: BLE001  why it was abandoned is told instead; the worker destroys what is left
+        log.warning("a release that was abandoned is not destroyed yet: %s", type(error).__name__)
 
 
-def _train(
-    rows: _Rows, config: TrainingConfig, now: datetime, progress: Progress
-) -> "tuple[Release, HoldoutResult]":
-    # Brings in LightFM and what it stands on, which a process that only serves can do without.
-    from recommender.training import beats_popularity, train  # noqa: PLC0415
+def _train(service: Service, app_id: str, plan: _Plan, progress: Progress) -> "Checked":
+    from recommender.training import train_checked  # noqa: PLC0415  as above
 
-    resources = sorted(rows.resources, key=lambda each: each.id)
-    topics = {topic for each in resources for topic in each.topics}
-    topics |= set(rows.events["topic"].drop_nulls())
-    features = Features(tuple(each.id for each in resources), tuple(sorted(topics)))
-    resource_topics = topic_matrix(resources, features)
-    events = rows.events
-    history = History.from_columns(
-        events["pseudonym"],
-        events["signal"],
-        events["resource_id"],
-        events["topic"],
-        events["value"].fill_null(float("nan")).to_numpy(),
-        events["occurred_at"].to_numpy(),
-        features,
+    source = ConsentedEvents(
+        service.settings.database_url,
+        app_id,
+        service.clock(),
+        plan.until,
+        service.notices,
+        plan.recipe.features,
     )
-    holdout = beats_popularity(
-        history,
-        features,
-        resource_topics,
-        config,
-        now=now,
-        progress=lambda _, part: progress("checking", part / 2),
+    return train_checked(
+        source,
+        plan.recipe,
+        now=service.now(),
+        workers=service.settings.workers,
+        progress=progress,
+        former=plan.former,
+        served=plan.served,
     )
-    trained = train(
-        history,
-        features,
-        resource_topics,
-        config,
-        now=now,
-        progress=lambda _, part: progress("training", 0.5 + part / 2),
-    )
-    return trained, holdout
 
 
-async def _decide(service: Service, app_id: str, record: ReleaseRecord, holdout: "HoldoutResult") -> Outcome:
+def _noting(release: Release, until: int, metrics: dict[str, float]) -> Release:
+    manifest = release.manifest.model_copy(update={"metrics": metrics, "read_until": until})
+    return replace(release, manifest=manifest)
+
+
+async def _decide(
+    service: Service, app_id: str, record: ReleaseRecord, holdout: "HoldoutResult", held: Job | None
+) -> Outcome:
     """Promote or reject what was stored; what somebody's leaving has overtaken is destroyed at once."""
     now = service.clock()
     async with service.database.write(app_id) as connection:
+        if held is not None:
+            await jobs.confirm(connection, held)
         promoted = holdout.passed and await registry.promote(connection, app_id, record, now)
         state = await registry.find_model_state(connection, app_id)
         overtaken = state.unlearn_epoch != record.unlearn_epoch
@@ -149,26 +273,28 @@ async def _decide(service: Service, app_id: str, record: ReleaseRecord, holdout:
             if not overtaken:
                 await _stop_serving_outdated(connection, app_id, record.unlearn_epoch)
         if overtaken:
-            await registry.ask_training(connection, app_id, "overtaken", now)
+            await ask(connection, app_id, "overtaken", now)
+        else:
+            await _settled(connection, app_id, record.unlearn_epoch, now)
     if overtaken:
         url = release_url(service.settings.releases_url, app_id, record.release_id)
         await asyncio.to_thread(releases.delete, url)
         return Outcome("overtaken", record.release_id, holdout)
-    await settle(service, app_id, record.unlearn_epoch)
     return Outcome("promoted" if promoted else "rejected", record.release_id, holdout)
 
 
-async def _without_model(service: Service, app_id: str, epoch: int) -> Outcome:
+async def _without_model(service: Service, app_id: str, epoch: int, held: Job | None) -> Outcome:
     """Go on without a model, when too little is left to train one on."""
     async with service.database.write(app_id) as connection:
+        if held is not None:
+            await jobs.confirm(connection, held)
         state = await registry.find_model_state(connection, app_id)
         overtaken = state.unlearn_epoch != epoch
         if overtaken:
-            await registry.ask_training(connection, app_id, "overtaken", service.clock())
+            await ask(connection, app_id, "overtaken", service.clock())
         else:
             await _stop_serving_outdated(connection, app_id, epoch)
-    if not overtaken:
-        await settle(service, app_id, epoch)
+            await _settled(connection, app_id, epoch, service.clock())
     return Outcome("overtaken" if overtaken else "not_enough_data")
 
 
@@ -181,21 +307,7 @@ async def _stop_serving_outdated(connection: AsyncConnection, app_id: str, epoch
         await registry.stop_serving(connection, app_id)
 
 
-async def settle(service: Service, app_id: str, epoch: int) -> None:
-    """Destroy releases that learned from people who left, then complete those erasures with their receipts."""
-    async with service.database.read(app_id) as connection:
-        known = await registry.releases(connection, app_id)
-    outdated = [each for each in known if each.unlearn_epoch < epoch and each.status != "destroyed"]
-    for each in outdated:
-        url = release_url(service.settings.releases_url, app_id, each.release_id)
-        await asyncio.to_thread(releases.delete, url)
-    now = service.clock()
-    async with service.database.write(app_id) as connection:
-        for each in outdated:
-            await registry.set_release_status(connection, app_id, each.release_id, "destroyed")
-        state = await registry.find_model_state(connection, app_id)
-        served = await registry.find_release(connection, app_id, state.promoted) if state.promoted else None
-        after = Trained(served.release_id, served.digest) if served else Trained()
-        for pending in await erasure.waiting(connection, app_id, epoch):
-            done = erasure.complete(pending, app_id, after, now, service.signer)
-            await erasure.record_completion(connection, app_id, done)
+async def _settled(connection: AsyncConnection, app_id: str, epoch: int, now: int) -> None:
+    """Record that nothing is served that was learned before this epoch, and have the erasures go on that waited for it."""
+    await registry.settled(connection, app_id, epoch)
+    await erasure_steps.wake(connection, app_id, epoch, now)

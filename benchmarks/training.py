@@ -12,12 +12,13 @@ from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from benchmarks.table import Row
+from recommender.fitting import feature_map
 from recommender.history import SIGNAL_IDS, History
 from recommender.profile import Features, topic_shares
 from recommender.release import Shard
 from recommender.snapshots import presence, snapshots
 from recommender.start import closed_form_start
-from recommender.training import TrainingConfig, feature_map, train
+from recommender.training import TrainingConfig, train
 
 PEOPLE, EACH, RESOURCES, TOPICS = 500, 40, 2_000, 12
 HOUR = 3_600_000_000

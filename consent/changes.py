@@ -1,111 +1,187 @@
-"""A change of consent: a person's choices become lines of the ledger, cells and a receipt, and what nobody may keep any more goes."""
+"""A change of consent: a person's choices become lines of the ledger, unless they rest on what is no longer so."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from consent import receipts, store
-from consent.gate import SignalTable
-from consent.ledger import (
-    GRANTING,
-    SELF,
-    Actor,
-    Cell,
-    Change,
-    Choice,
-    ConsentEvent,
-    cell_after,
-    expiry,
-    state_after,
-)
-from consent.notices import Notices
+from consent import persons, store
+from consent.errors import DeniedMeanwhile, UnknownPrompt
+from consent.ledger import DENIALS, SELF, Actor, Cell, Change, Choice, ConsentEvent, expiry, state_after
+from consent.log import openings
 from consent.pseudonyms import new_id
-from consent.purposes import Purpose
+from consent.recording import take_places
+from consent.registrar import Cells, Changed, Registrar
+from consent.showing import Shown
+
+REPLAYED = "replayed after a restore"
+"""How a choice was made that the register of erasures carried out: the database had forgotten it, or never got to know."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """A person's choices, with the notice they saw and how they answered."""
+    """A person's choices, with the notice they saw, where and when, and how they answered.
+
+    Attributes:
+        known: how many lines of the ledger whoever chose can have known of; None for all of them. A no beyond them
+            goes before a yes in this request.
+        arrived: when it arrived, in microseconds, where lines up to `known` may have been written since: a no of a
+            later time goes before a yes in this request too. None where `known` is exact.
+        prompt_id: the recorded showing of the notice that this answers; the notice, place and moment are its own.
+        place: where the notice was shown, when no showing was recorded before.
+        shown_at: when that was, in microseconds.
+        shown: the cells that it was shown with; None when nobody said.
+    """
 
     changes: Sequence[Change]
     notice_version: str
     locale: str
     method: str
     actor: Actor = SELF
-
-
-@dataclass(frozen=True)
-class Changed:
-    """What a change left behind."""
-
-    receipt: dict[str, Any]
-    cells: Sequence[Cell]
-    signals_lost: frozenset[str]
-    """Signals that lost their last grant: their events are gone."""
-    unlearn: bool
-    """Whether something may have been learned that is no longer allowed to be."""
+    known: int | None = None
+    arrived: int | None = None
+    prompt_id: str | None = None
+    place: str | None = None
+    shown_at: int | None = None
+    shown: Shown | None = None
 
 
 async def change(
     connection: AsyncConnection,
-    app_id: str,
     user_hash: bytes,
     request: Request,
     *,
-    now: int,
-    notices: Notices,
-    controller: receipts.Controller,
-    signer: receipts.Signer,
-    signal_tables: Sequence[SignalTable],
+    clock: Callable[[], int],
+    registrar: Registrar,
 ) -> Changed:
-    """Record a person's choices: ledger, cells, receipt, and the removal of events that lost their last grant.
+    """Record a person's choices, all or nothing. They are of the moment at which they have their place in the ledger.
+
+    A no that the register carried out already, because the answer to its request was lost, is not recorded again: the
+    receipt is the one that was written then.
 
     Raises:
         NoticeSuperseded: something is given on a notice that is not the current one.
         UnknownNotice: no such notice was ever published.
+        UnknownPrompt: the showing that it answers was not of this person, notice and cells.
+        GuardianNeeded, NotForMinors: something is given for a minor that must not be.
+        DeniedMeanwhile: something is given without knowledge of a no that came before.
     """
+    notices = registrar.notices
     notices.find(request.notice_version, request.locale)
     if any(change.choice is Choice.GIVEN for change in request.changes):
         notices.require_current(request.notice_version)
-    subject_id = await store.subject_for_change(connection, app_id, user_hash, now)
-    before = await store.cells(connection, app_id, subject_id)
-    first_seq = await store.next_seq(connection, app_id, len(request.changes))
-    events = _events(request, before, first_seq, now, notices)
-    after = dict(before)
-    for event in events:
-        key = (event.signal, event.purpose)
-        after[key] = cell_after(after.get(key), event)
-    body = receipts.of_consent(
-        events, receipt_id=events[0].receipt_id, app_id=app_id, subject_id=subject_id, controller=controller
-    )
-    await store.record(connection, app_id, subject_id, events, after, body, signer)
-
-    lost = _signals_lost({event.signal for event in events}, before, after, now, notices)
-    if lost:
-        for table in signal_tables:
-            await table.withdraw(connection, app_id, subject_id, lost)
-    ended = {
-        key for key, cell in before.items() if cell.state in GRANTING and after[key].state not in GRANTING
-    }
-    return Changed(
-        receipt=body,
-        cells=[after[key] for key in dict.fromkeys((event.signal, event.purpose) for event in events)],
-        signals_lost=lost,
-        unlearn=any(purpose is Purpose.IMPROVE for _, purpose in ended),
-    )
+    person = await persons.person_for_change(connection, registrar.app_id, user_hash, clock())
+    registrar.minors.require(person.age_band, request.actor, request.changes)
+    before = await store.cells(connection, registrar.app_id, person.subject_id)
+    _require_no_denial_since(request, before, clock())
+    showing = await _showing(connection, registrar.app_id, person.subject_id, request)
+    carried_out = await _carried_out(connection, registrar.app_id, person.subject_id, request, before)
+    left = [each for each in request.changes if each not in carried_out]
+    if not left:
+        cells = [before[each.signal, each.purpose] for each in request.changes]
+        return await _as_carried_out(connection, registrar.app_id, person.subject_id, cells)
+    places = await take_places(connection, registrar.app_id, person.subject_id, len(left))
+    now = clock()  # not before: who took a place meanwhile chose earlier
+    lines = _lines(replace(request, changes=left), showing, before, places.first, now, registrar)
+    return await registrar.enter(connection, person.subject_id, places, lines, before, now)
 
 
-def _events(
-    request: Request, before: Mapping[tuple[str, Purpose], Cell], first_seq: int, now: int, notices: Notices
+async def _carried_out(
+    connection: AsyncConnection, app_id: str, subject_id: str, request: Request, before: Cells
+) -> list[Change]:
+    """Return what of a request the register carried out before: the last line about the cell says so."""
+    found = []
+    for change in request.changes:
+        cell = before.get((change.signal, change.purpose))
+        if change.choice.value in DENIALS and cell is not None and cell.state in DENIALS and cell.receipt_id:
+            lines = await store.lines_under(connection, app_id, subject_id, cell.receipt_id)
+            if any(line.seq == cell.seq and line.method == REPLAYED for line in lines):
+                found.append(change)
+    return found
+
+
+async def _as_carried_out(
+    connection: AsyncConnection, app_id: str, subject_id: str, cells: Sequence[Cell]
+) -> Changed:
+    """Return what the register's lines left behind when they were written; nothing changes now."""
+    receipt_id = max(cells, key=lambda cell: cell.seq or 0).receipt_id or ""
+    found = await store.find_receipt(connection, app_id, subject_id, receipt_id)
+    if found is None:
+        raise RuntimeError("a line of the ledger has no receipt")
+    leaves = await openings.of_person(connection, app_id, subject_id, receipt_id)
+    return Changed(subject_id, found[0], leaves, cells, frozenset(), 0, frozenset())
+
+
+def denied_since(request: Request, before: Cells, now: int) -> list[int]:
+    """Return the places, within a request, of what is given against a no that whoever gave it cannot have known."""
+    return [
+        number
+        for number, change in enumerate(request.changes)
+        if change.choice is Choice.GIVEN
+        and (cell := before.get((change.signal, change.purpose))) is not None
+        and cell.state in DENIALS
+        and _later_than_known(cell, request, now)
+    ]
+
+
+def _later_than_known(denial: Cell, request: Request, now: int) -> bool:
+    if request.known is not None and (denial.seq or 0) >= request.known:
+        return True
+    # A no from beyond this moment was written by a clock that is ahead: its time says nothing.
+    return request.arrived is not None and request.arrived < (denial.since or 0) <= now
+
+
+def _require_no_denial_since(request: Request, before: Cells, now: int) -> None:
+    for number in denied_since(request, before, now):
+        raise DeniedMeanwhile(
+            f"changes.{number}", "it was refused or withdrawn in the meantime: look again, then choose"
+        )
+
+
+_ANSWERS = (Choice.GIVEN, Choice.DEFERRED)
+"""What can only be said to what was asked; a no can always be said."""
+
+
+@dataclass(frozen=True)
+class _Showing:
+    prompt_id: str | None
+    place: str | None
+    at: int | None
+    cells: Shown | None
+
+
+async def _showing(connection: AsyncConnection, app_id: str, subject_id: str, request: Request) -> _Showing:
+    """Return on what showing of the notice the choices were made."""
+    if request.prompt_id is None:
+        _require_asked(request, request.shown)
+        return _Showing(None, request.place, request.shown_at, request.shown)
+    prompt = await store.lines_under(connection, app_id, subject_id, request.prompt_id)
+    asked = {(line.signal, line.purpose) for line in prompt if line.prompt_id == request.prompt_id}
+    if not asked:
+        raise UnknownPrompt("prompt_id", "no such showing was recorded for this person")
+    first = prompt[0]
+    if (first.notice_version, first.locale) != (request.notice_version, request.locale):
+        raise UnknownPrompt("prompt_id", "that showing was of another version or locale of the notice")
+    _require_asked(request, asked)
+    return _Showing(request.prompt_id, first.place, first.at, asked)
+
+
+def _require_asked(request: Request, shown: Shown | None) -> None:
+    for number, change in enumerate(request.changes):
+        named = (change.signal, change.purpose)
+        if change.choice in _ANSWERS and shown is not None and named not in shown:
+            raise UnknownPrompt(f"changes.{number}", "that showing did not ask for this")
+
+
+def _lines(
+    request: Request, showing: _Showing, before: Cells, first_seq: int, now: int, registrar: Registrar
 ) -> list[ConsentEvent]:
-    shown = notices.find(request.notice_version, request.locale)
+    notice = registrar.notices.find(request.notice_version, request.locale)
     receipt_id = new_id()
-    events = []
+    lines = []
     for seq, change in enumerate(request.changes, start=first_seq):
-        state = state_after(change, before.get((change.signal, change.purpose)), now, notices)
-        events.append(
+        state = state_after(change, before.get((change.signal, change.purpose)), now, registrar.notices)
+        lines.append(
             ConsentEvent(
                 seq=seq,
                 signal=change.signal,
@@ -113,24 +189,16 @@ def _events(
                 state=state,
                 at=now,
                 expires_at=expiry(change.signal, state, now),
-                notice_version=shown.version,
-                notice_sha256=shown.sha256,
-                locale=shown.locale,
+                notice_version=notice.version,
+                notice_sha256=notice.sha256,
+                locale=notice.locale,
                 method=request.method,
                 actor=request.actor,
                 receipt_id=receipt_id,
+                prompt_id=showing.prompt_id,
+                place=showing.place,
+                shown_at=showing.at,
+                shown=showing.cells,
             )
         )
-    return events
-
-
-def _signals_lost(
-    touched: set[str],
-    before: Mapping[tuple[str, Purpose], Cell],
-    after: Mapping[tuple[str, Purpose], Cell],
-    now: int,
-    notices: Notices,
-) -> frozenset[str]:
-    had = {signal for signal, _ in before}
-    has = {signal for (signal, _), cell in after.items() if cell.in_force(now, notices)}
-    return frozenset((touched & had) - has)
+    return lines

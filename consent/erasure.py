@@ -1,36 +1,37 @@
-"""Erasing a person: every store that holds personal data removes its rows in one transaction, and a receipt says so.
+"""Erasing: a person, or what they no longer allow, goes from every store; a durable row says how far it has come; a receipt proves it.
 
-`consent` knows no other store: whoever composes the service hands over all of them. The ledger comes last, because
-the other stores' rows hang on the person's row.
+The rows go in the request's own transaction, which also records the erasure and asks for the rest: the steps of
+`STEPS`, each of which may be repeated at will. The row names nobody. The ledger comes last of the stores, because
+the others' rows hang on the person's row.
 """
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Row, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from consent import receipts
+from consent.personal import Person, PersonalStore
+from consent.receipts.records import rfc3339
+from consent.receipts.signing import Signer
+from consent.register import EVERYTHING
 from consent.tables import consent_event, erasure
 
 ROWS_ERASED, RETRAINING, COMPLETED = "rows_erased", "retraining", "completed"
 
-
-class PersonalStore(Protocol):
-    """Somewhere personal data lies."""
-
-    name: str
-
-    async def erase(self, connection: AsyncConnection, app_id: str, subject_id: str) -> int:
-        """Remove everything of a person; return how many rows."""
-
-    async def count(self, connection: AsyncConnection, app_id: str, subject_id: str) -> int:
-        """Count the rows of a person."""
-
-    async def export(self, connection: AsyncConnection, app_id: str, subject_id: str) -> list[dict[str, Any]]:
-        """Return everything held on a person."""
+STEPS: Mapping[str, str] = {
+    "recorded": "the request stands in the register outside the database",
+    "rows_erased": "the rows are gone, with the links, sessions and kept answers that hung on them",
+    "scrubbed": "no file of the database holds their bytes (SQLite; for PostgreSQL see docs/reliability.md)",
+    "retrained": "what is served has learned nothing from them, or nothing is served",
+    "let_go": "every process has let go of what it served before",
+    "destroyed": "the files of every release that learned from them are gone",
+    "completed": "the receipt is signed",
+}
+"""The steps, in their order. An erasure keeps the time at which each was done."""
 
 
 @dataclass(frozen=True)
@@ -40,34 +41,49 @@ class Trained:
     release_id: str | None = None
     digest: str | None = None
 
+    def told(self) -> dict[str, str | None]:
+        """Write it as receipts and the API show it."""
+        return {"id": self.release_id, "digest": self.digest}
+
 
 @dataclass(frozen=True)
 class Erasure:
     """An erasure and how far it has come; it names nobody. Times are microseconds, UTC.
 
-    `unlearn_epoch` is the first epoch of the model without the person.
+    `kind` is `everything` for a person who left, `withdrawal` for grants taken back. `counts` are the rows removed
+    per store. `unlearn_epoch` is the first epoch of the model without what was erased, 0 when nothing was learned from
+    it. `steps` are those of `STEPS` that are done, with their times. `acknowledgement` is signed when the rows are
+    gone, `receipt` at the end.
     """
 
+    app_id: str
     erasure_id: str
+    kind: str
     status: str
     requested_at: int
     rows_erased_at: int
     deadline: int
+    backups_until: int
     counts: Mapping[str, int]
     unlearn_epoch: int
     before: Trained = Trained()
     after: Trained = Trained()
+    destroyed: Sequence[Trained] = ()
+    steps: Mapping[str, int] = field(default_factory=dict)
     completed_at: int | None = None
+    acknowledgement: str | None = None
     receipt: str | None = None
+
+    def having(self, step: str, now: int) -> "Erasure":
+        """Return the erasure with a step done."""
+        return replace(self, steps={**self.steps, step: now})
 
 
 async def erase_rows(
-    connection: AsyncConnection, stores: Sequence[PersonalStore], app_id: str, subject_id: str | None
+    connection: AsyncConnection, stores: Sequence[PersonalStore], who: Person
 ) -> dict[str, int]:
     """Remove a person from every store; return the rows removed per store, all zero for someone never seen."""
-    if subject_id is None:
-        return {store.name: 0 for store in stores}
-    return {store.name: await store.erase(connection, app_id, subject_id) for store in stores}
+    return {store.name: await store.erase(connection, who) for store in stores}
 
 
 async def ever_granted(connection: AsyncConnection, app_id: str, subject_id: str, purpose: str) -> bool:
@@ -85,64 +101,98 @@ async def ever_granted(connection: AsyncConnection, app_id: str, subject_id: str
     return (await connection.execute(granted)).first() is not None
 
 
-def complete(pending: Erasure, app_id: str, after: Trained, now: int, signer: receipts.Signer) -> Erasure:
-    """Return the erasure as it is when nothing of the person is left, with its signed receipt."""
-    body = {
-        "type": "erasure",
-        "erasure_id": pending.erasure_id,
-        "app": app_id,
-        "requested_at": receipts.rfc3339(pending.requested_at),
-        "rows_erased_at": receipts.rfc3339(pending.rows_erased_at),
-        "completed_at": receipts.rfc3339(now),
-        "deadline": receipts.rfc3339(pending.deadline),
-        "rows_removed": dict(pending.counts),
-        "release_before": {"id": pending.before.release_id, "digest": pending.before.digest},
-        "release_after": {"id": after.release_id, "digest": after.digest},
+def acknowledge(pending: Erasure, signer: Signer) -> Erasure:
+    """Return the erasure with the signed word that the rows are gone, which can be kept until the receipt is there."""
+    return replace(pending, acknowledgement=signer.sign(_told(pending)))
+
+
+def complete(pending: Erasure, now: int, signer: Signer) -> Erasure:
+    """Return the erasure as it is when every step is done, with its signed receipt."""
+    done = replace(pending.having("completed", now), status=COMPLETED, completed_at=now)
+    return replace(done, receipt=signer.sign(_told(done)))
+
+
+def _told(done: Erasure) -> dict[str, Any]:
+    """Return what is signed."""
+    completed = {} if done.completed_at is None else {"completed_at": rfc3339(done.completed_at)}
+    return {
+        "type": "erasure" if done.kind == EVERYTHING else "withdrawal",
+        "erasure_id": done.erasure_id,
+        "app": done.app_id,
+        "status": done.status,
+        "requested_at": rfc3339(done.requested_at),
+        "rows_erased_at": rfc3339(done.rows_erased_at),
+        **completed,
+        "deadline": rfc3339(done.deadline),
+        "backups_until": rfc3339(done.backups_until),
+        "rows_removed": dict(done.counts),
+        "release_before": done.before.told(),
+        "release_after": done.after.told(),
+        "releases_destroyed": [each.told() for each in done.destroyed],
+        "steps": {name: rfc3339(at) for name, at in done.steps.items()},
     }
-    return replace(pending, status=COMPLETED, after=after, completed_at=now, receipt=signer.sign(body))
 
 
-async def record(connection: AsyncConnection, app_id: str, done: Erasure) -> None:
-    """Write an erasure down."""
-    await connection.execute(insert(erasure).values(app_id=app_id, **_columns(done)))
+async def begin(connection: AsyncConnection, pending: Erasure) -> bool:
+    """Write down that an erasure has begun; False when it is there already. Whoever else begins it waits for this transaction."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    first = await connection.execute(
+        dialect.insert(erasure)
+        .values(**_columns(pending))
+        .on_conflict_do_nothing()
+        .returning(erasure.c.erasure_id)
+    )
+    return first.first() is not None
 
 
-async def record_completion(connection: AsyncConnection, app_id: str, done: Erasure) -> None:
-    """Write down that an erasure is complete."""
-    mine = (erasure.c.app_id == app_id, erasure.c.erasure_id == done.erasure_id)
+async def record(connection: AsyncConnection, done: Erasure) -> None:
+    """Write down how far an erasure has come."""
+    mine = (erasure.c.app_id == done.app_id, erasure.c.erasure_id == done.erasure_id)
     await connection.execute(update(erasure).where(*mine).values(**_columns(done)))
 
 
 def _columns(done: Erasure) -> dict[str, Any]:
     return {
+        "app_id": done.app_id,
         "erasure_id": done.erasure_id,
+        "kind": done.kind,
         "status": done.status,
         "requested_at": done.requested_at,
         "rows_erased_at": done.rows_erased_at,
         "completed_at": done.completed_at,
         "deadline": done.deadline,
+        "backups_until": done.backups_until,
         "counts": json.dumps(dict(done.counts)),
+        "steps": json.dumps(dict(done.steps)),
         "unlearn_epoch": done.unlearn_epoch,
         "release_before": done.before.release_id,
         "release_before_digest": done.before.digest,
         "release_after": done.after.release_id,
         "release_after_digest": done.after.digest,
+        "destroyed": json.dumps([each.told() for each in done.destroyed]),
+        "acknowledgement": done.acknowledgement,
         "receipt": done.receipt,
     }
 
 
-def _erasure(row: Any) -> Erasure:
+def _erasure(row: Row[Any]) -> Erasure:
     return Erasure(
+        app_id=row.app_id,
         erasure_id=row.erasure_id,
+        kind=row.kind,
         status=row.status,
         requested_at=row.requested_at,
         rows_erased_at=row.rows_erased_at,
         deadline=row.deadline,
+        backups_until=row.backups_until,
         counts=json.loads(row.counts),
         unlearn_epoch=row.unlearn_epoch,
         before=Trained(row.release_before, row.release_before_digest),
         after=Trained(row.release_after, row.release_after_digest),
+        destroyed=[Trained(each["id"], each["digest"]) for each in json.loads(row.destroyed)],
+        steps=json.loads(row.steps),
         completed_at=row.completed_at,
+        acknowledgement=row.acknowledgement,
         receipt=row.receipt,
     )
 
@@ -154,13 +204,21 @@ async def find(connection: AsyncConnection, app_id: str, erasure_id: str) -> Era
     return None if row is None else _erasure(row)
 
 
-async def waiting(connection: AsyncConnection, app_id: str, up_to_epoch: int) -> list[Erasure]:
-    """Return the erasures that a model of this epoch completes."""
+async def unfinished(connection: AsyncConnection, app_id: str) -> list[Erasure]:
+    """Return the app's erasures that are not completed, oldest first."""
     rows = await connection.execute(
         select(erasure)
-        .where(
-            erasure.c.app_id == app_id, erasure.c.status == RETRAINING, erasure.c.unlearn_epoch <= up_to_epoch
-        )
-        .order_by(erasure.c.requested_at)
+        .where(erasure.c.app_id == app_id, erasure.c.status.in_([ROWS_ERASED, RETRAINING]))
+        .order_by(erasure.c.requested_at, erasure.c.erasure_id)
     )
     return [_erasure(row) for row in rows]
+
+
+async def known(connection: AsyncConnection, app_id: str, erasure_ids: Sequence[str]) -> set[str]:
+    """Return those of these ids that are erasures of the app."""
+    found: set[str] = set()
+    for first in range(0, len(erasure_ids), 500):  # SQLite takes so many parameters, and not many more
+        some = erasure_ids[first : first + 500]
+        rows = select(erasure.c.erasure_id).where(erasure.c.app_id == app_id, erasure.c.erasure_id.in_(some))
+        found |= set((await connection.execute(rows)).scalars())
+    return found

@@ -36,9 +36,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from consent.errors import NoConsent
 from consent.ledger import GRANTING
-from consent.notices import Notices
+from consent.notices.published import Notices
+from consent.personal import WHOSE, Person, Section, stored
 from consent.purposes import Purpose
 from consent.signals import SIGNALS
+from consent.standing import stands_on
 from consent.tables import consent_cell, of_subject, subject
 
 # Left out, they are NULL, and NULL matches nobody.
@@ -72,14 +74,17 @@ class Permits:
 
 
 def in_force(notices: Notices, purposes: Iterable[Purpose] = tuple(Purpose)) -> ColumnElement[bool]:
-    """Return the SQL condition under which a cell grants one of these purposes at `:now` (microseconds, UTC)."""
+    """Return the SQL condition under which a cell grants one of these purposes at `:now` (microseconds, UTC).
+
+    `notices` are the shipped ones: what an app's own say of a cell, the database says (`stands_on`).
+    """
     by_versions: defaultdict[tuple[str, tuple[str, ...]], list[str]] = defaultdict(list)
     for purpose in purposes:
         for signal in SIGNALS:
             by_versions[purpose.value, notices.valid_versions(signal, purpose)].append(signal)
     cell = consent_cell.c
     valid = [
-        and_(cell.purpose == purpose, cell.notice_version.in_(versions), cell.signal.in_(signals))
+        and_(cell.purpose == purpose, stands_on().in_(versions), cell.signal.in_(signals))
         for (purpose, versions), signals in by_versions.items()
         if versions
     ]
@@ -114,6 +119,38 @@ async def permits(
     }
 
 
+async def granted(
+    connection: AsyncConnection, app_id: str, purpose: Purpose, now: int, notices: Notices
+) -> Mapping[bytes, frozenset[str]]:
+    """Return the signals that each person of an app grants for a purpose, by pseudonym, also where no event came of it.
+
+    Who grants none is not in the mapping.
+    """
+    rows = await connection.execute(
+        select(subject.c.user_hash, consent_cell.c.signal)
+        .join(consent_cell, _same_person(consent_cell, subject))
+        .where(subject.c.app_id == _APP, in_force(notices, [purpose])),
+        {"app_id": app_id, "now": now},
+    )
+    signals: defaultdict[bytes, set[str]] = defaultdict(set)
+    for user_hash, signal in rows:
+        signals[user_hash].add(signal)
+    return {user_hash: frozenset(found) for user_hash, found in signals.items()}
+
+
+@dataclass(frozen=True)
+class Within:
+    """Whose events are asked for, and as of when.
+
+    People whose pseudonyms are at least `least` and less than `beyond`; events that had come in by `until` and were
+    granted then already (microseconds, UTC). None sets no limit.
+    """
+
+    least: bytes = b""
+    beyond: bytes | None = None
+    until: int | None = None
+
+
 class SignalTable:
     """A table of events of people, behind the gate.
 
@@ -123,13 +160,24 @@ class SignalTable:
         columns: what an event holds beside the person, the signal and its id.
         order: the columns' names, and `event_id`, that put one person's events in a stable order of time.
         newest: the column of time.
+        arrived: the column that tells when an event came in.
+        times: the columns that hold microseconds, UTC.
     """
 
     def __init__(
-        self, name: str, metadata: MetaData, columns: Sequence[Column[object]], *, newest: str
+        self,
+        name: str,
+        metadata: MetaData,
+        columns: Sequence[Column[object]],
+        *,
+        newest: str,
+        arrived: str,
+        times: Collection[str],
     ) -> None:
         self.name = name
         self._newest = newest
+        self._arrived = arrived
+        self._times = times
         self.__events = Table(
             name,
             metadata,
@@ -141,6 +189,7 @@ class SignalTable:
             PrimaryKeyConstraint("app_id", "event_id"),
             of_subject(),
             Index(None, "app_id", "subject_id", "signal", newest),
+            Index(None, "app_id", "signal", arrived),
         )
 
     def of_person(
@@ -148,9 +197,9 @@ class SignalTable:
     ) -> CompoundSelect[tuple[object, ...]]:
         """Select what one person granted for a purpose, and the events under it, newest first, in one query.
 
-        Parameters of the query: `app_id`, `user_hash`, `now`. Rows: signal, `columns` of an event, receipt_id of the
-        grant, subject_id. Every granted signal has one row with NULL in `columns`, however many events there are; a
-        known person without any grant has one row with NULL in all but the last. Of the events, the newest `limit`.
+        Parameters of the query: `app_id`, `user_hash`, `now`. First the grants: signal, NULL for each of `columns`,
+        receipt_id, subject_id; a known person without any grant has one row with NULL in all but the last. Then the
+        newest `limit` events: signal, `columns`, and NULL twice.
         """
         events = self.__events.c
         granted = (  # asked once, for both halves
@@ -163,7 +212,7 @@ class SignalTable:
         grant = (granted.c.receipt_id, granted.c.subject_id)
         grants = select(granted.c.signal, *(null().label(name) for name in columns), *grant)
         newest = (
-            select(granted.c.signal, *(events[name] for name in columns), *grant)
+            select(granted.c.signal, *(events[name] for name in columns))
             .select_from(granted)
             .join(
                 self.__events,
@@ -177,10 +226,10 @@ class SignalTable:
             .limit(limit)
             .subquery()
         )
-        return union_all(grants, select(newest))
+        return union_all(grants, select(newest, null(), null()))
 
     def of_everyone(
-        self, purpose: Purpose, notices: Notices, columns: Sequence[str]
+        self, purpose: Purpose, notices: Notices, columns: Sequence[str], within: Within | None = None
     ) -> Select[tuple[object, ...]]:
         """Select every event of an app that is granted for a purpose, with the pseudonym of its person first.
 
@@ -195,9 +244,19 @@ class SignalTable:
                 consent_cell,
                 and_(_same_person(consent_cell, subject), consent_cell.c.signal == events.signal),
             )
-            .where(events.app_id == _APP, in_force(notices, [purpose]))
+            .where(events.app_id == _APP, in_force(notices, [purpose]), *self._limits(within or Within()))
             .order_by(subject.c.user_hash, events[self._newest], events.event_id)
         )
+
+    def _limits(self, within: Within) -> list[ColumnElement[bool]]:
+        limits = []
+        if within.least:
+            limits.append(subject.c.user_hash >= within.least)
+        if within.beyond is not None:
+            limits.append(subject.c.user_hash < within.beyond)
+        if within.until is not None:
+            limits += [self.__events.c[self._arrived] <= within.until, consent_cell.c.since <= within.until]
+        return limits
 
     async def add(
         self, connection: AsyncConnection, rows: Sequence[tuple[Permit, Mapping[str, object]]]
@@ -228,54 +287,51 @@ class SignalTable:
         )
         return gone.rowcount
 
-    async def erase(self, connection: AsyncConnection, app_id: str, subject_id: str) -> int:
-        """Delete everything of a person; return how many rows."""
-        return await self.withdraw(connection, app_id, subject_id, tuple(SIGNALS))
+    @property
+    def tables(self) -> Collection[str]:
+        """The table's name, as a store of personal data tells it."""
+        return (self.name,)
 
-    async def count(self, connection: AsyncConnection, app_id: str, subject_id: str) -> int:
+    async def erase(self, connection: AsyncConnection, who: Person) -> int:
+        """Delete everything of a person; return how many rows."""
+        return await self.withdraw(connection, who.app_id, who.subject_id, tuple(SIGNALS))
+
+    async def count(self, connection: AsyncConnection, who: Person) -> int:
         """Count what is held on a person."""
-        events = self.__events.c
-        held = select(func.count()).where(events.app_id == app_id, events.subject_id == subject_id)
+        held = select(func.count()).where(self._of(who))
         return (await connection.execute(held)).scalar_one()
 
-    async def export(
-        self, connection: AsyncConnection, app_id: str, subject_id: str
-    ) -> list[dict[str, object]]:
+    def export(self, connection: AsyncConnection, who: Person) -> Sequence[Section]:
         """Return everything held on a person, for that person (GDPR 15 and 20)."""
         events = self.__events.c
-        held = (
-            select(self.__events)
-            .where(events.app_id == app_id, events.subject_id == subject_id)
-            .order_by(events[self._newest], events.event_id)
-        )
-        rows = await connection.execute(held)
-        return [{str(name): value for name, value in row.items()} for row in rows.mappings()]
+        held = select(self.__events).where(self._of(who)).order_by(events[self._newest], events.event_id)
+        rows = stored(connection, held, times=self._times)
+        return [Section(f"{self.name}s", self.name, rows, WHOSE)]
 
-    async def expire(
-        self, connection: AsyncConnection, app_id: str, now: int, notices: Notices, stored_at: str
-    ) -> int:
-        """Delete events whose signal has no grant in force any more, or that were kept for as long as their signal allows."""
+    def _of(self, who: Person) -> ColumnElement[bool]:
         events = self.__events.c
-        granted = (
-            select(consent_cell.c.signal)
+        return and_(events.app_id == who.app_id, events.subject_id == who.subject_id)
+
+    async def expire(self, connection: AsyncConnection, app_id: str, now: int, limit: int) -> int:
+        """Delete events that were kept for as long as their signal allows, some of them at a time; return how many.
+
+        Those whose signal lost its last grant go when that is recorded, by `withdraw`.
+        """
+        events = self.__events.c
+        too_old = [
+            select(events.event_id)
             .where(
-                _same_person(consent_cell, self.__events),
-                consent_cell.c.signal == events.signal,
-                in_force(notices),
+                events.app_id == app_id,
+                events.signal == signal.id,
+                events[self._arrived] < now - int(signal.retention.total_seconds() * 1_000_000),
             )
-            .exists()
-        )
-        too_old = or_(
-            *(
-                and_(
-                    events.signal == signal.id,
-                    events[stored_at] < now - int(signal.retention.total_seconds() * 1_000_000),
-                )
-                for signal in SIGNALS.values()
-            )
-        )
+            .limit(limit)
+            .subquery()
+            for signal in SIGNALS.values()
+        ]
+        some = union_all(*(select(each.c.event_id) for each in too_old)).limit(limit)
         gone = await connection.execute(
-            delete(self.__events).where(events.app_id == app_id, or_(~granted, too_old)), {"now": now}
+            delete(self.__events).where(events.app_id == app_id, events.event_id.in_(some))
         )
         return gone.rowcount
 

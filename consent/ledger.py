@@ -1,37 +1,83 @@
 """The ledger's rules, without a database: consent events in order become cells, and a cell at a moment has a state."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from consent.errors import UnknownPurpose, UnknownSignal
-from consent.notices import Notices
+from consent.notices.published import Notices
 from consent.purposes import Purpose
+from consent.showing import Shown
 from consent.signals import SIGNALS, Signal
 
 
 class State(StrEnum):
-    """The states of a cell that occur so far, in the words of ISO/IEC TS 27560."""
+    """The states of ISO/IEC TS 27560. A line of the ledger records one of them; `MEANING` says what each is."""
 
+    UNKNOWN = "unknown"
+    REQUESTED = "requested"
+    DEFERRED = "deferred"
     GIVEN = "given"
     RENEWED = "renewed"
     REFUSED = "refused"
     WITHDRAWN = "withdrawn"
     EXPIRED = "expired"
     INVALIDATED = "invalidated"
-    UNKNOWN = "unknown"
+    TERMINATED = "terminated"
 
+    @classmethod
+    def _missing_(cls, value: object) -> "State":  # noqa: ARG003  whatever it was
+        """Whatever is no state is unknown, and denies."""
+        return cls.UNKNOWN
+
+
+MEANING: Mapping[State, str] = {
+    State.UNKNOWN: "nobody was asked and nothing was chosen",
+    State.REQUESTED: "the person was shown the notice and asked, and has not answered",
+    State.DEFERRED: "the person was asked and put the question away without an answer",
+    State.GIVEN: "the person, or a guardian for them, said yes",
+    State.RENEWED: "a yes in force was said again, and lasts anew from then on",
+    State.REFUSED: "the person said no",
+    State.WITHDRAWN: "the person took a yes back, or said no in those words",
+    State.EXPIRED: "a yes came to its end in time",
+    State.INVALIDATED: "the notice changed in a way that matters for this cell, and the yes was to the old text",
+    State.TERMINATED: "the yes ended for a reason that lies in neither time nor text: who gave it may not, or may no longer",
+}
 
 GRANTING = (State.GIVEN, State.RENEWED)
-"""The recorded states under which a cell can be in force."""
+"""The recorded states under which a cell can be in force; all others deny."""
+UNDECIDED = (State.UNKNOWN, State.REQUESTED, State.DEFERRED)
+"""Nobody said yes or no so far."""
+DENIALS = (State.REFUSED, State.WITHDRAWN)
+"""A person's own no."""
+ENDINGS = (State.EXPIRED, State.INVALIDATED, State.TERMINATED)
+"""A yes ended without the person's doing."""
+
+_ANSWERS = {state: state for state in (State.GIVEN, *DENIALS)}
+
+
+def _transitions() -> dict[State, dict[State, State]]:
+    """Being asked, and putting the question away, move nobody who ever decided: the decision stands."""
+    asked = (State.REQUESTED, State.DEFERRED)
+    table: dict[State, dict[State, State]] = {}
+    for state in State:
+        table[state] = {line: line if state in UNDECIDED else state for line in asked} | _ANSWERS
+        if state in GRANTING:
+            table[state] |= {line: line for line in (State.RENEWED, *ENDINGS)}
+    return table
+
+
+TRANSITIONS: Mapping[State, Mapping[State, State]] = _transitions()
+"""From where a cell stands, by the line that is recorded, to where it stands then. What is not in it cannot be recorded."""
 
 
 class Choice(StrEnum):
-    """What a person can ask for."""
+    """What a person can answer; to defer is to put the question away, and grants nothing."""
 
     GIVEN = "given"
     REFUSED = "refused"
     WITHDRAWN = "withdrawn"
+    DEFERRED = "deferred"
 
 
 @dataclass(frozen=True)
@@ -45,7 +91,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Actor:
-    """Who chose: the person, or a guardian for them. `pseudonym` is never the id that the app sent."""
+    """Who acted. `pseudonym` is never the id that the app sent."""
 
     type: str = "self"
     pseudonym: str | None = None
@@ -53,11 +99,21 @@ class Actor:
 
 SELF = Actor()
 """The person themselves."""
+GUARDIAN = "guardian"
+"""Type of an actor who acts for a person, and has a pseudonym."""
+APP = Actor("app")
+"""The partner app: it asks, and says that someone is a minor or came of age."""
+SERVICE = Actor("service")
+"""Assent itself, where time or a new notice ended what a person had given."""
 
 
 @dataclass(frozen=True)
 class ConsentEvent:
-    """One line of the ledger; never changed once written. Times are microseconds, UTC."""
+    """One line of the ledger; never changed once written. Times are microseconds, UTC.
+
+    `prompt_id`, `place`, `shown_at` and `shown` say on what showing of the notice it was chosen: which one, where, when,
+    and with which cells; None where nobody said so.
+    """
 
     seq: int
     signal: str
@@ -71,11 +127,18 @@ class ConsentEvent:
     method: str
     actor: Actor
     receipt_id: str
+    prompt_id: str | None = None
+    place: str | None = None
+    shown_at: int | None = None
+    shown: Shown | None = None
 
 
 @dataclass(frozen=True)
 class Cell:
-    """Where one signal stands for one purpose, by the last event about it."""
+    """Where one signal stands for one purpose.
+
+    All fields but the last two are of the line of the ledger that decided where it stands; `since` when it does.
+    """
 
     signal: str
     purpose: Purpose
@@ -84,6 +147,12 @@ class Cell:
     expires_at: int | None = None
     notice_version: str | None = None
     receipt_id: str | None = None
+    seq: int | None = None
+    actor_type: str | None = None
+    asked_at: int | None = None
+    """When the person was last asked."""
+    deferred_at: int | None = None
+    """When they last put the question away."""
 
     def in_force(self, now: int, notices: Notices) -> bool:
         """Tell whether this cell allows its use at a moment."""
@@ -94,23 +163,41 @@ class Cell:
         if self.state not in GRANTING:
             return self
         if self.expires_at is None or now >= self.expires_at:
-            return replace(self, state=State.EXPIRED)
+            return replace(self, state=State.EXPIRED, since=self.expires_at)
         if self.notice_version not in notices.valid_versions(self.signal, self.purpose):
-            return replace(self, state=State.INVALIDATED)
+            return replace(self, state=State.INVALIDATED, expires_at=None)
         return self
 
 
 def cell_after(before: Cell | None, event: ConsentEvent) -> Cell:
-    """Return the cell as an event leaves it. Renewing keeps the day on which it was turned on."""
-    renewed = event.state is State.RENEWED and before is not None
+    """Return the cell as a line leaves it. Renewing keeps the day on which it was turned on.
+
+    Raises:
+        ValueError: such a line cannot follow (see `TRANSITIONS`).
+    """
+    before = before or Cell(event.signal, event.purpose, State.UNKNOWN)
+    to = TRANSITIONS[before.state].get(event.state)
+    if to is None:
+        raise ValueError(f"{event.state} cannot follow {before.state}")
+    if event.state is State.REQUESTED:
+        before = replace(before, asked_at=event.at)
+    if event.state is State.DEFERRED:
+        before = replace(before, deferred_at=event.at)
+    if to is not event.state:
+        return before
+    since = {State.RENEWED: before.since, State.EXPIRED: event.expires_at}.get(event.state, event.at)
     return Cell(
         signal=event.signal,
         purpose=event.purpose,
-        state=event.state,
-        since=before.since if renewed and before is not None else event.at,
+        state=to,
+        since=since,
         expires_at=event.expires_at,
         notice_version=event.notice_version,
         receipt_id=event.receipt_id,
+        seq=event.seq,
+        actor_type=event.actor.type,
+        asked_at=before.asked_at,
+        deferred_at=before.deferred_at,
     )
 
 

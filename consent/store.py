@@ -1,21 +1,16 @@
 """The ledger in a database. Every function works inside the transaction of its caller."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, Select, and_, delete, func, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Row, Select, String, Table, and_, bindparam, delete, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from consent import receipts
-from consent.ledger import (
-    Actor,
-    Cell,
-    ConsentEvent,
-    State,
-)
-from consent.pseudonyms import new_id
+from consent import showing
+from consent.ledger import GRANTING, Actor, Cell, ConsentEvent, State
+from consent.personal import AT_A_TIME, WHOSE, Person, Section, stored
 from consent.purposes import Purpose
 from consent.tables import app, consent_cell, consent_event, receipt, subject
 
@@ -35,15 +30,11 @@ async def app_name(connection: AsyncConnection, app_id: str) -> str | None:
     return (await connection.execute(select(app.c.name).where(app.c.app_id == app_id))).scalar_one_or_none()
 
 
-async def find_subject(
-    connection: AsyncConnection, app_id: str, user_hash: bytes, *, lock: bool = False
-) -> str | None:
-    """Return the random id under which a person is known, or None; `lock` holds off whoever else changes them."""
+async def find_subject(connection: AsyncConnection, app_id: str, user_hash: bytes) -> str | None:
+    """Return the random id under which a person is known, or None."""
     statement = select(subject.c.subject_id).where(
         subject.c.app_id == app_id, subject.c.user_hash == user_hash
     )
-    if lock:
-        statement = statement.with_for_update()
     return (await connection.execute(statement)).scalar_one_or_none()
 
 
@@ -59,29 +50,61 @@ async def find_subjects(
     return {row.user_hash: row.subject_id for row in rows}
 
 
-async def subject_for_change(connection: AsyncConnection, app_id: str, user_hash: bytes, now: int) -> str:
-    """Return the id of a person, new or known, and hold off whoever else changes them."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    await connection.execute(
-        dialect.insert(subject)
-        .values(app_id=app_id, subject_id=new_id(), user_hash=user_hash, created_at=now)
-        .on_conflict_do_nothing()
-    )
-    found = await find_subject(connection, app_id, user_hash, lock=True)
-    if found is None:
-        raise RuntimeError("a person's row vanished inside the transaction that wrote it")
-    return found
+def ledger_size() -> Select[Any]:
+    """Select how many lines an app's ledger has; parameter `app_id`."""
+    return select(app.c.ledger_size).where(app.c.app_id == bindparam("app_id", type_=String, required=False))
 
 
-async def next_seq(connection: AsyncConnection, app_id: str, count: int) -> int:
-    """Return the first of `count` places in the ledger of an app; whoever comes next waits for this transaction."""
-    size = await connection.execute(
-        update(app)
-        .where(app.c.app_id == app_id)
-        .values(ledger_size=app.c.ledger_size + count)
-        .returning(app.c.ledger_size)
+@dataclass(frozen=True)
+class Granted:
+    """One cell as it is granted, and the words under which it was."""
+
+    signal: str
+    purpose: Purpose
+    receipt_id: str
+    notice_version: str
+    locale: str
+
+
+async def grants(
+    connection: AsyncConnection, app_id: str, subject_id: str, cells: Collection[tuple[str, Purpose]]
+) -> list[tuple[str, str, str]]:
+    """Return (receipt id, signal, purpose) of every event that ever granted one of these cells of a person."""
+    columns = consent_event.c
+    rows = await connection.execute(
+        select(columns.receipt_id, columns.signal, columns.purpose).where(
+            _of(consent_event, app_id, subject_id), columns.state.in_(GRANTING)
+        )
     )
-    return int(size.scalar_one()) - count
+    return [tuple(row) for row in rows if (row.signal, Purpose(row.purpose)) in cells]
+
+
+async def everybody(connection: AsyncConnection, app_id: str) -> AsyncIterator[Person]:
+    """Read every person of an app, a few at a time."""
+    rows = select(subject).where(subject.c.app_id == app_id).execution_options(yield_per=AT_A_TIME)
+    async for row in await connection.stream(rows):
+        yield Person(app_id, row.user_hash, row.subject_id)
+
+
+async def every_grant(connection: AsyncConnection, app_id: str) -> AsyncIterator[tuple[Person, Granted]]:
+    """Read every cell of an app that is granted, and whose it is, a few at a time."""
+    cell, event = consent_cell.c, consent_event.c
+    rows = (
+        select(subject.c.user_hash, cell.subject_id, cell.signal, cell.purpose, cell.receipt_id, event.notice_version, event.locale)
+        .join_from(consent_cell, subject, and_(cell.app_id == subject.c.app_id, cell.subject_id == subject.c.subject_id))
+        .join(
+            consent_event,
+            and_(
+                event.app_id == cell.app_id, event.subject_id == cell.subject_id, event.receipt_id == cell.receipt_id,
+                event.signal == cell.signal, event.purpose == cell.purpose,
+            ),
+        )
+        .where(cell.app_id == app_id, cell.state.in_(GRANTING))
+        .execution_options(yield_per=AT_A_TIME)
+    )  # fmt: skip
+    async for row in await connection.stream(rows):
+        granted = Granted(row.signal, Purpose(row.purpose), row.receipt_id, row.notice_version, row.locale)
+        yield Person(app_id, row.user_hash, row.subject_id), granted
 
 
 def _cell(row: Row[Any]) -> Cell:
@@ -93,6 +116,31 @@ def _cell(row: Row[Any]) -> Cell:
         expires_at=row.expires_at,
         notice_version=row.notice_version,
         receipt_id=row.receipt_id,
+        seq=row.seq,
+        actor_type=row.actor_type,
+        asked_at=row.asked_at,
+        deferred_at=row.deferred_at,
+    )
+
+
+def _line(row: Row[Any]) -> ConsentEvent:
+    return ConsentEvent(
+        seq=row.seq,
+        signal=row.signal,
+        purpose=Purpose(row.purpose),
+        state=State(row.state),
+        at=row.at,
+        expires_at=row.expires_at,
+        notice_version=row.notice_version,
+        notice_sha256=row.notice_sha256,
+        locale=row.locale,
+        method=row.method,
+        actor=Actor(row.actor_type, row.actor),
+        receipt_id=row.receipt_id,
+        prompt_id=row.prompt_id,
+        place=row.place,
+        shown_at=row.shown_at,
+        shown=None if row.shown is None else showing.read(row.shown),
     )
 
 
@@ -106,6 +154,20 @@ async def cells(connection: AsyncConnection, app_id: str, subject_id: str) -> di
     return {(row.signal, Purpose(row.purpose)): _cell(row) for row in rows}
 
 
+async def cells_of(
+    connection: AsyncConnection, app_id: str, subject_ids: Collection[str]
+) -> dict[str, list[Cell]]:
+    """Return the recorded cells of several people."""
+    columns = consent_cell.c
+    rows = await connection.execute(
+        select(consent_cell).where(columns.app_id == app_id, columns.subject_id.in_(subject_ids))
+    )
+    found: dict[str, list[Cell]] = {}
+    for row in rows:
+        found.setdefault(row.subject_id, []).append(_cell(row))
+    return found
+
+
 async def history(
     connection: AsyncConnection, app_id: str, subject_id: str, after: int = -1, limit: int | None = None
 ) -> list[ConsentEvent]:
@@ -116,87 +178,31 @@ async def history(
         .order_by(consent_event.c.seq)
         .limit(limit)
     )
-    return [
-        ConsentEvent(
-            seq=row.seq,
-            signal=row.signal,
-            purpose=Purpose(row.purpose),
-            state=State(row.state),
-            at=row.at,
-            expires_at=row.expires_at,
-            notice_version=row.notice_version,
-            notice_sha256=row.notice_sha256,
-            locale=row.locale,
-            method=row.method,
-            actor=Actor(row.actor_type, row.actor),
-            receipt_id=row.receipt_id,
-        )
-        for row in await connection.execute(statement)
-    ]
+    return [_line(row) for row in await connection.execute(statement)]
 
 
-async def record(
-    connection: AsyncConnection,
-    app_id: str,
-    subject_id: str,
-    events: Sequence[ConsentEvent],
-    after: Mapping[tuple[str, Purpose], Cell],
-    body: dict[str, Any],
-    signer: receipts.Signer,
-) -> None:
-    """Write the events of one change, the cells as they stand after it, and its signed receipt."""
-    person = {"app_id": app_id, "subject_id": subject_id}
-    await connection.execute(
-        insert(consent_event),
-        [
-            {
-                **person,
-                "seq": event.seq,
-                "signal": event.signal,
-                "purpose": event.purpose.value,
-                "state": event.state.value,
-                "at": event.at,
-                "expires_at": event.expires_at,
-                "notice_version": event.notice_version,
-                "notice_sha256": event.notice_sha256,
-                "locale": event.locale,
-                "method": event.method,
-                "actor_type": event.actor.type,
-                "actor": event.actor.pseudonym,
-                "receipt_id": event.receipt_id,
-            }
-            for event in events
-        ],
+async def lines_under(
+    connection: AsyncConnection, app_id: str, subject_id: str, receipt_id: str
+) -> list[ConsentEvent]:
+    """Return a person's lines under one receipt, in order."""
+    statement = (
+        select(consent_event)
+        .where(_of(consent_event, app_id, subject_id), consent_event.c.receipt_id == receipt_id)
+        .order_by(consent_event.c.seq)
     )
-    touched = dict.fromkeys((event.signal, event.purpose) for event in events)
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    upsert = dialect.insert(consent_cell)
-    state = ("state", "since", "expires_at", "notice_version", "receipt_id")
-    await connection.execute(
-        upsert.on_conflict_do_update(
-            index_elements=list(consent_cell.primary_key.columns),
-            set_={name: upsert.excluded[name] for name in state},
-        ),
-        [
-            {
-                **person,
-                "signal": cell.signal,
-                "purpose": cell.purpose.value,
-                **{name: getattr(cell, name) for name in state},
-            }
-            for cell in (after[key] for key in touched)
-        ],
+    return [_line(row) for row in await connection.execute(statement)]
+
+
+async def lines_at(
+    connection: AsyncConnection, app_id: str, subject_id: str, places: Sequence[int]
+) -> list[ConsentEvent]:
+    """Return a person's lines at these places in the ledger, in order."""
+    statement = (
+        select(consent_event)
+        .where(_of(consent_event, app_id, subject_id), consent_event.c.seq.in_(places))
+        .order_by(consent_event.c.seq)
     )
-    text = receipts.canonical(body)
-    await connection.execute(
-        insert(receipt).values(
-            **person,
-            receipt_id=events[0].receipt_id,
-            created_at=events[0].at,
-            body=text,
-            jws=signer.sign_text(text),
-        )
-    )
+    return [_line(row) for row in await connection.execute(statement)]
 
 
 async def find_receipt(
@@ -213,33 +219,62 @@ async def find_receipt(
     return None if row is None else (json.loads(row.body), row.jws)
 
 
+async def receipts_of(connection: AsyncConnection, app_id: str, subject_id: str) -> list[dict[str, Any]]:
+    """Return every receipt of a person, in the order in which they were made."""
+    rows = await connection.execute(select(receipt.c.body).where(_of(receipt, app_id, subject_id)))
+    return sorted(
+        (json.loads(body) for body in rows.scalars()), key=lambda each: each["purposes"][0]["event"]["seq"]
+    )
+
+
 class Ledger:
     """The ledger as a store of personal data: what an export shows and an erasure removes."""
 
     name = "ledger"
+    tables = ("receipt", "consent_cell", "consent_event", "subject")
 
-    async def erase(self, connection: AsyncConnection, app_id: str, subject_id: str) -> int:
+    async def erase(self, connection: AsyncConnection, who: Person) -> int:
         """Delete a person's consent history, cells, receipts and at last the row that knows them."""
         removed = 0
-        for table in (receipt, consent_cell, consent_event, subject):
-            removed += (
-                await connection.execute(delete(table).where(_of(table, app_id, subject_id)))
-            ).rowcount
+        for table in _LEDGER:
+            mine = _of(table, who.app_id, who.subject_id)
+            removed += (await connection.execute(delete(table).where(mine))).rowcount
         return removed
 
-    async def count(self, connection: AsyncConnection, app_id: str, subject_id: str) -> int:
+    async def count(self, connection: AsyncConnection, who: Person) -> int:
         """Count the rows held on a person."""
         total = 0
-        for table in (receipt, consent_cell, consent_event, subject):
-            held = select(func.count()).select_from(table).where(_of(table, app_id, subject_id))
+        for table in _LEDGER:
+            held = select(func.count()).select_from(table).where(_of(table, who.app_id, who.subject_id))
             total += (await connection.execute(held)).scalar_one()
         return total
 
-    async def export(self, connection: AsyncConnection, app_id: str, subject_id: str) -> list[dict[str, Any]]:
-        """Return every receipt of a person with its signature."""
-        rows = await connection.execute(
-            select(receipt.c.body, receipt.c.jws)
-            .where(_of(receipt, app_id, subject_id))
-            .order_by(receipt.c.created_at)
-        )
-        return [{"receipt": json.loads(row.body), "jws": row.jws} for row in rows]
+    def export(self, connection: AsyncConnection, who: Person) -> Sequence[Section]:
+        """Return a person's row, choices as they were last made, their history, and every receipt with its signature."""
+
+        def section(name: str, table: Table, times: Collection[str], *order: str) -> Section:
+            mine = _of(table, who.app_id, who.subject_id)
+            held = select(table).where(mine).order_by(*(table.c[column] for column in order))
+            rows = stored(connection, held, times=times)
+            return Section(name, table.name, _opened(rows) if table is receipt else rows, WHOSE)
+
+        return [
+            section("person", subject, {"created_at"}),
+            section(
+                "choices",
+                consent_cell,
+                {"since", "expires_at", "asked_at", "deferred_at"},
+                "signal",
+                "purpose",
+            ),
+            section("consent_history", consent_event, {"at", "expires_at", "shown_at"}, "seq"),
+            section("receipts", receipt, {"created_at"}, "created_at", "receipt_id"),
+        ]
+
+
+_LEDGER = (receipt, consent_cell, consent_event, subject)
+
+
+async def _opened(receipts: AsyncIterator[Mapping[str, Any]]) -> AsyncIterator[Mapping[str, Any]]:
+    async for row in receipts:
+        yield {**row, "body": json.loads(row["body"])}

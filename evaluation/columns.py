@@ -29,7 +29,9 @@ def _refuse(bad: pl.Series, shown: pl.Series, column: str, source: str, wanted: 
     """Raise for the first row where `bad` is true."""
     index = bad.arg_max() if bad.any() else None
     if index is not None:
-        raise DatasetError(f"{Where(source, column, index + 1)}: {shown[index]!r} is not {wanted}")
+        where, found = Where(source, column, index + 1), shown[index]
+        said = "is empty, and should be" if found in (None, "") else f"{found!r} is not"
+        raise DatasetError(f"{where}: {said} {wanted}")
 
 
 def ids_of(raw: pl.DataFrame, column: str, source: str) -> pl.Series:

@@ -15,15 +15,18 @@ Rows are ordered by `at`, then by the other columns, so that the order of a file
 import csv
 import gzip
 import io
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Protocol
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from evaluation.columns import TimeUnit, ids_of, require, signals_of, times_of, values_of
 from evaluation.errors import DatasetError, Where
+from recommender.catalog import Resource
+from recommender.query import HistoryEvent
 
 SCHEMA = {
     "user": pl.String(),
@@ -47,6 +50,9 @@ A like says what five stars say; who comments has read to the end; who follows a
 """
 
 
+_NO_GENRES = ("", "(no genres listed)")
+
+
 class Columns(BaseModel):
     """The names of a table's columns. Where no signal column is named, one called `signal` is read if it is there."""
 
@@ -62,6 +68,15 @@ class Columns(BaseModel):
     """Unit of whole-number times; `auto` tells seconds, ms, µs and ns apart by the size of the largest."""
 
 
+class Answer(Protocol):
+    """Asks the service what it would answer somebody now: the body of `POST /v1/recommendations`."""
+
+    def __call__(
+        self, history: Sequence[HistoryEvent], granted: Collection[str], *, limit: int, locale: str | None
+    ) -> Mapping[str, Any]:
+        """Answer from events, newest first, and the signals that are granted, both as far as they may be measured."""
+
+
 @dataclass(frozen=True)
 class Dataset:
     """Events with the name they go by in reports.
@@ -71,12 +86,24 @@ class Dataset:
         events: as at the top of this module.
         duplicates: how many rows were left out because another row was equal in every column.
         item_topics: the topics of each item, where they are known.
+        item_traits: by `language` and `kind`, each item's own, where it is known; people are told apart by it.
+        catalogue: items that can be recommended beside those with events.
+        grants: the signals that each user granted for `measure`, used or not; None where the source does not say.
+        resources: the app's catalogue, where it is known; whether lists are safe to show can then be told.
+        answer: what the service would answer people now, where there is a service.
+        personal: these are people's own data: no copy of it, nor of what was computed from it, may stay on a disk.
     """
 
     name: str
     events: pl.DataFrame
     duplicates: int = 0
     item_topics: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    item_traits: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    catalogue: tuple[str, ...] = ()
+    grants: Mapping[str, frozenset[str]] | None = None
+    resources: tuple[Resource, ...] = ()
+    answer: Answer | None = None
+    personal: bool = False
 
 
 def deskdrop(path: Path) -> Dataset:
@@ -90,14 +117,28 @@ def deskdrop(path: Path) -> Dataset:
 
 
 def movielens(folder: Path) -> Dataset:
-    """Read a MovieLens folder (`ratings.csv` or `ratings.csv.gz`); each rating is an event of `ratings` with its stars."""
+    """Read a MovieLens folder (`ratings.csv` or `ratings.csv.gz`); each rating is an event of `ratings` with its stars.
+
+    Where `movies.csv` is beside it, the genres are the items' topics.
+    """
     paths = [folder / name for name in ("ratings.csv", "ratings.csv.gz")]
     path = next((path for path in paths if path.is_file()), None)
     if path is None:
         raise DatasetError(f"{folder}: has neither ratings.csv nor ratings.csv.gz")
     columns = Columns(user="userId", item="movieId", at="timestamp", value="rating", time_unit="s")
     found = table(path, columns, name=folder.resolve().name)
-    return Dataset(found.name, found.events.with_columns(signal=pl.lit("ratings")), found.duplicates)
+    rated = found.events.with_columns(signal=pl.lit("ratings"))
+    return Dataset(found.name, rated, found.duplicates, _genres(folder / "movies.csv"))
+
+
+def _genres(path: Path) -> dict[str, tuple[str, ...]]:
+    """Each film's genres; nothing where there is no such file."""
+    if not path.is_file():
+        return {}
+    raw = read(path)
+    require(raw, ["movieId", "genres"], str(path))
+    films = zip(ids_of(raw, "movieId", str(path)), raw["genres"].fill_null(""), strict=True)
+    return {film: tuple(sorted(set(genres.split("|")))) for film, genres in films if genres not in _NO_GENRES}
 
 
 def table(
@@ -119,15 +160,36 @@ def table(
     Raises:
         DatasetError: naming the file, the column and the first row that is wrong.
     """
+    return frame(read(path), columns, signals=signals, name=name or path.name.split(".")[0], source=str(path))
+
+
+def frame(
+    raw: pl.DataFrame,
+    columns: Columns | None = None,
+    *,
+    signals: Mapping[str, str] | None = None,
+    name: str = "events",
+    source: str = "the frame of events",
+) -> Dataset:
+    """Take over any polars frame that has a row for each event.
+
+    Args:
+        raw: the rows; ids are anything that can be text.
+        columns: which column is what.
+        signals: as in `table`.
+        name: what reports call it.
+        source: what messages call it.
+
+    Raises:
+        DatasetError: naming the source, the column and the first row that is wrong.
+    """
     columns = columns or Columns()
-    raw = _read(path)
     if columns.signal is None and "signal" in raw.columns:
         columns = columns.model_copy(update={"signal": "signal"})
-    source = str(path)
     named = (columns.user, columns.item, columns.at, columns.signal, columns.value, columns.topic)
     require(raw, [column for column in named if column], source)
     if raw.is_empty():
-        raise DatasetError(f"{path}: has a header and no events")
+        raise DatasetError(f"{source}: has a header and no events")
     no_topics = pl.Series([None] * len(raw), dtype=pl.String)
     events = pl.DataFrame(
         {
@@ -140,47 +202,21 @@ def table(
         },
         schema=SCHEMA,
     )
-    return _tidy(events, name or path.name.split(".")[0])
+    return tidy(events, name)
 
 
-def consented(
-    events: pl.DataFrame,
-    item_topics: Mapping[str, tuple[str, ...]] | None = None,
-    name: str = "consented events",
-) -> Dataset:
-    """Take over what the store read through the gate for purpose `measure`.
-
-    Args:
-        events: as `recommender.store.granted_events` returns it: `pseudonym` (Binary), `signal`, `resource_id`,
-            `topic` (String), `value` (Float64), `occurred_at` (Int64 microseconds).
-        item_topics: the topics of each resource of the catalogue.
-        name: what reports call it.
-
-    Raises:
-        DatasetError: when a column is missing, or nobody has granted anything.
-    """
-    require(events, ["pseudonym", "signal", "resource_id", "topic", "value", "occurred_at"], name)
-    if events.is_empty():
-        raise DatasetError(
-            f"{name}: there are none; nobody has granted a signal for `measure`, or no event has come in"
-        )
-    ours = events.select(
-        user=pl.col("pseudonym").bin.encode("hex"),
-        item=pl.col("resource_id").cast(pl.String),
-        signal=signals_of(events, "signal", None, name),
-        at=pl.col("occurred_at").cast(pl.Int64),
-        value=pl.col("value").cast(pl.Float64),
-        topic=pl.col("topic").cast(pl.String),
-    )
-    return replace(_tidy(ours, name), item_topics=dict(item_topics or {}))
-
-
-def _tidy(events: pl.DataFrame, name: str) -> Dataset:
+def tidy(events: pl.DataFrame, name: str) -> Dataset:
+    """Take over events in the columns of `SCHEMA`: rows that repeat another are left out and counted, the others ordered."""
     unique = events.unique().sort("at", "user", "item", "signal", "value", "topic")
     return Dataset(name, unique, len(events) - len(unique))
 
 
-def _read(path: Path) -> pl.DataFrame:
+def read(path: Path, encoding: str = "utf-8") -> pl.DataFrame:
+    """Read a CSV (also gzipped), all cells as text, or a Parquet file.
+
+    Raises:
+        DatasetError: naming the file, and the row where one can be told.
+    """
     if not path.is_file():
         raise DatasetError(f"{path}: there is no such file")
     if path.stat().st_size == 0:
@@ -188,25 +224,40 @@ def _read(path: Path) -> pl.DataFrame:
     try:
         if path.suffix == ".parquet":
             return pl.read_parquet(path)
-        return pl.read_csv(_text(path), infer_schema=False, truncate_ragged_lines=False)
+        return pl.read_csv(_text(path, encoding), infer_schema=False, truncate_ragged_lines=False)
     except pl.exceptions.NoDataError:
         raise DatasetError(f"{path}: is empty") from None
     except (pl.exceptions.PolarsError, OSError, EOFError, UnicodeDecodeError) as error:
-        if path.suffix != ".parquet" and (ragged := _ragged(path)):
-            raise DatasetError(ragged) from error
-        kind = "Parquet" if path.suffix == ".parquet" else "CSV in UTF-8"
+        if path.suffix != ".parquet" and (told := _undecodable(path, encoding) or _ragged(path, encoding)):
+            raise DatasetError(told) from error
+        kind = "Parquet" if path.suffix == ".parquet" else f"CSV in {encoding.upper()}"
         raise DatasetError(f"{path}: cannot be read as {kind}: {str(error).splitlines()[0]}") from error
 
 
-def _text(path: Path) -> bytes:
+def _undecodable(path: Path, encoding: str) -> str | None:
+    """Say which row has bytes that are no text of this encoding."""
+    try:
+        content = _text(path, encoding)
+        content.decode()
+    except UnicodeDecodeError as error:
+        row = content.count(b"\n", 0, error.start)
+        where = f"row {row:,}" if row else "the header"
+        return f"{path}: cannot be read as CSV in {encoding.upper()}: {where} has byte {content[error.start]:#04x}"
+    except (OSError, EOFError):
+        return None
+    return None
+
+
+def _text(path: Path, encoding: str) -> bytes:
     content = path.read_bytes()
-    return gzip.decompress(content) if path.suffix == ".gz" else content
+    content = gzip.decompress(content) if path.suffix == ".gz" else content
+    return content if encoding == "utf-8" else content.decode(encoding).encode()
 
 
-def _ragged(path: Path) -> str | None:
+def _ragged(path: Path, encoding: str) -> str | None:
     """Say which row of a CSV has more fields than its header, which polars refuses without telling the row."""
     try:
-        rows = csv.reader(io.StringIO(_text(path).decode()))
+        rows = csv.reader(io.StringIO(_text(path, encoding).decode()))
         width = len(next(rows))
         found = next(
             ((row, len(fields)) for row, fields in enumerate(rows, start=1) if len(fields) > width), None

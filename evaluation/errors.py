@@ -5,6 +5,9 @@
   - LeakError: a split lets the test part be known while training
   - EmptySplitError: nothing is left to train on, or nobody is left to measure
   - ScoreError: a model's scores cannot be ranked
+  - ExamTakenError: the test part was asked twice by the same model
+  - JournalError: a file of searches cannot be used
+  - ComparisonError: two reports cannot be read or compared
 """
 
 from dataclasses import dataclass
@@ -28,6 +31,18 @@ class EmptySplitError(EvaluationError):
 
 class ScoreError(EvaluationError):
     """A model returned scores of a wrong shape, or scores that are not numbers."""
+
+
+class ExamTakenError(EvaluationError):
+    """The test part was asked again by the same model; only validation may be."""
+
+
+class JournalError(EvaluationError):
+    """A file in which searches are written down cannot be read or written, or is something else."""
+
+
+class ComparisonError(EvaluationError):
+    """Two reports cannot be read, or have nothing in common."""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Events as numbers: what baselines are fitted on. Outside ids stay here; inside there are only indices."""
 
+import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -49,6 +50,13 @@ class Interactions:
         taken = taken.sort("user", "at", maintain_order=True)
         user, item = (taken[name].to_numpy().astype(np.intp) for name in ("user", "item"))
         return cls(users, items, known, user, item, taken["at"].to_numpy().astype(np.int64))
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of everything that a model can see; equal contents have equal digests, whatever file they came from."""
+        columns = pl.DataFrame(self.events.select("user", "item", "signal", "at", "value", "topic"))
+        ordered = columns.sort(columns.columns).write_csv().encode()
+        return hashlib.sha256("\n".join((*self.users, "", *self.items, "")).encode() + ordered).hexdigest()
 
     @cached_property
     def matrix(self) -> csr_array:

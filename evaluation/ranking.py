@@ -1,8 +1,8 @@
-"""Every scorer's scores become ranked lists in the same way: the whole catalogue, without what the person already took up."""
+"""Every model's scores become ranked lists in the same way: the whole catalogue, without what the person already took up."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,14 +16,27 @@ NOTHING = -1
 """Stands in a list where the catalogue has no further item for this person."""
 
 
-class Scorer(Protocol):
-    """What can be compared: it is fitted on the past, and then scores the whole catalogue for people it knows."""
+class Model(Protocol):
+    """What can be compared: fitted on some interactions, then asked about people, whom it may or may not have seen."""
 
     def fit(self, train: Interactions) -> Self:
         """Learn from `train`, forgetting whatever was learned before; return itself."""
 
-    def scores(self, users: Indices) -> NDArray[np.floating]:
-        """Score the whole catalogue: (len(users), I) finite numbers, more is better."""
+    def scores(self, known: Interactions, users: Indices) -> NDArray[np.floating]:
+        """Score the whole catalogue: (len(users), I) finite numbers, more is better.
+
+        Args:
+            known: what is known of people now, over the same items as what was fitted; its users may be others.
+            users: indices into the users of `known`.
+        """
+
+
+@runtime_checkable
+class Iterative(Model, Protocol):
+    """A model that learns in rounds and can be asked between them."""
+
+    def rounds(self, train: Interactions) -> Iterator[int]:
+        """Learn as `fit` does, pausing now and then; yields how many epochs are done at each pause, `fit` at the last."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,32 +55,38 @@ class Lists:
     positives: NDArray[np.int64]
     catalogue: int
 
+    def part(self, people: slice) -> "Lists":
+        """The lists of some of the people."""
+        return Lists(self.items[people], self.hits[people], self.positives[people], self.catalogue)
+
 
 def lists(
-    scorer: Scorer, seen: csr_array, wanted: csr_array, users: Indices, k: int, seed: int, name: str
+    model: Model, known: Interactions, wanted: csr_array, users: Indices, k: int, seed: int, name: str
 ) -> Lists:
-    """Rank the catalogue for `users` by a fitted scorer.
+    """Rank the catalogue for `users` by a fitted model, without what each is known to have taken up.
 
     Args:
-        scorer: a fitted scorer.
-        seen: (all users, I) what is left out of the lists.
-        wanted: (all users, I) what was taken up in the test part.
+        model: a fitted model.
+        known: what is known of people; the model sees it, and what they took up in it is left out of the lists.
+        wanted: (known users, I) what was taken up in the test part.
         users: (U,) indices of the people, each with something wanted.
         k: length of the lists.
-        seed: of the order among equal scores, the same for every scorer.
-        name: of the scorer, for messages.
+        seed: of the order among equal scores, the same for every model.
+        name: of the model, for messages.
 
     Raises:
         ScoreError: scores of a wrong shape, or not finite.
     """
-    catalogue = wanted.shape[1]
-    order = np.random.default_rng(seed).permutation(catalogue)
-    found = [_ranked(scorer, seen, batch, k, order, name) for batch in _batches(users)]
-    items = np.concatenate(found)
-    rows = np.repeat(users, items.shape[1])
+    order = np.random.default_rng(seed).permutation(wanted.shape[1])
+    items = np.concatenate([_ranked(model, known, batch, k, order, name) for batch in _batches(users)])
+    return judged(items, wanted[users])
+
+
+def judged(items: NDArray[np.intp], wanted: csr_array) -> Lists:
+    """Lists (U, k) of items beside what was wanted, (U, I)."""
+    rows = np.repeat(np.arange(len(items)), items.shape[1])
     truth = np.asarray(wanted[rows, np.maximum(items, 0).ravel()]).reshape(items.shape) > 0
-    positives = np.diff(wanted[users].indptr).astype(np.int64)
-    return Lists(items, truth & (items != NOTHING), positives, catalogue)
+    return Lists(items, truth & (items != NOTHING), np.diff(wanted.indptr).astype(np.int64), wanted.shape[1])
 
 
 def _batches(users: Indices) -> Iterator[Indices]:
@@ -76,9 +95,9 @@ def _batches(users: Indices) -> Iterator[Indices]:
 
 
 def _ranked(
-    scorer: Scorer, seen: csr_array, users: Indices, k: int, order: NDArray[np.intp], name: str
+    model: Model, known: Interactions, users: Indices, k: int, order: NDArray[np.intp], name: str
 ) -> NDArray[np.intp]:
-    scores = np.asarray(scorer.scores(users))
+    scores = np.asarray(model.scores(known, users))
     if scores.shape != (len(users), len(order)):
         raise ScoreError(
             f"{name}: scores have the shape {scores.shape}, not (users, items) = {(len(users), len(order))}"
@@ -86,7 +105,7 @@ def _ranked(
     if not np.isfinite(scores).all():
         raise ScoreError(f"{name}: {int((~np.isfinite(scores)).sum()):,} scores are not finite numbers")
     scores = np.array(scores, dtype=np.float64)
-    past = seen[users].tocoo()
+    past = known.matrix[users].tocoo()
     scores[past.row, past.col] = -np.inf
     return top(scores, k, order)
 
@@ -98,7 +117,7 @@ def top(scores: NDArray[np.float64], k: int, order: NDArray[np.intp]) -> NDArray
         scores: (rows, I); minus infinity is never listed.
         k: length of the lists.
         order: (I,) a permutation of the items; of equal scores the one that is earlier here comes first, so that no
-            scorer gains from the order of ids.
+            model gains from the order of ids.
 
     Returns:
         (rows, k) indices of items, `NOTHING` after the last.

@@ -2,7 +2,8 @@
 
 from alembic import context
 
-import api.tables  # noqa: F401  declares the service's own tables
+import api.tables
+import api.webhooks.tables  # noqa: F401  declares the tables of webhooks
 import recommender.tables  # noqa: F401  declares the recommender's tables
 from consent.tables import metadata
 

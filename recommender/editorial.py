@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 from recommender.catalog import Evidence, Resource
 from recommender.filters import Filters
 
-UNIT = 2.0**-20
-"""What one whole number of an editorial score is worth."""
+PLACE = 2.0**-20
+"""What one place in the editors' list is worth."""
+UNIT = PLACE / 1024
+"""What one whole number of an editorial score is worth: rules add fractions of places."""
 MATCH = 2.0
 """What a topic of the call adds to a resource that has it: more than any place in the list."""
-NEARBY = 10 * UNIT
+NEARBY = 10 * PLACE
 """What serving the call's region adds: ten places, so that local help comes up without crowding out the rest."""
 
 _STRENGTH = {evidence: place for place, evidence in enumerate(Evidence)}
@@ -31,7 +33,7 @@ class Editorial:
     def __init__(self, resources: Sequence[Resource], filters: Filters) -> None:
         self._filters = filters
         self._base = np.zeros(len(resources))
-        self._base[_order(resources)] = 1.0 / UNIT - 1.0 - np.arange(len(resources))
+        self._base[_order(resources)] = (1.0 / PLACE - 1.0 - np.arange(len(resources))) * (PLACE / UNIT)
 
     def base(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """(n,) the scores of rows before topics and region."""

@@ -2,6 +2,8 @@
 
 RecommenderError
 ├── NotEnoughData     there is too little to train on
+├── StoreUnreachable  where releases are kept does not answer
+├── WorkersLost       processes that train died, again and again
 └── CorruptRelease    the stored bytes of a release are not what was saved
 """
 
@@ -12,6 +14,14 @@ class RecommenderError(Exception):
 
 class NotEnoughData(RecommenderError):
     """There are too few people, events or resources to train a model on."""
+
+
+class StoreUnreachable(RecommenderError):
+    """Where releases are kept does not answer, or refuses."""
+
+
+class WorkersLost(RecommenderError):
+    """Processes that train died, again and again."""
 
 
 class CorruptRelease(RecommenderError):

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from consent import gate
 from consent.errors import NoConsent
-from consent.notices import Notices
+from consent.notices.published import Notices
 from consent.signals import SIGNALS, About
 from consent.store import find_subjects
 from recommender import store

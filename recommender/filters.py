@@ -6,8 +6,9 @@ Nothing here depends on the person, so answers are kept and used again until the
 - A demanding resource that has contraindications is left to browsing: it is in no list. Other resources with
   contraindications are listed, and carry them; but none is listed for a call about a topic that it names
   (`recent_trauma` and `trauma` both keep it from a call about `trauma`).
-- Language: those the query names, else the language of the locale where the catalogue has anything in it, else
-  everything that is not a translation of another resource.
+- Language: those the query names, else the language of the locale. Where the catalogue has fewer than ten resources in
+  that, the originals of other languages come along, but not one whose translation is there already; where it has none,
+  or the locale is not told, everything is listed that is not a translation of another resource.
 - Region: a resource with regions needs the call's region among them. Where the region is unknown, only resources
   that serve everyone are listed: a number that cannot be dialled is worse than none.
 - `max_minutes` leaves out what takes longer, and what does not say.
@@ -24,6 +25,7 @@ from recommender.catalog import Intensity, Resource
 from recommender.query import Query
 
 _KEPT = 256
+_ENOUGH = 10  # as many as a list has that does not say how many
 
 Mask = NDArray[np.bool_]
 Rows = NDArray[np.int64]
@@ -42,6 +44,11 @@ class Filters:
         self._first_day, self._last_day = days[:, 0], days[:, 1]
         self._listable = np.array([not _browsing_only(each) for each in resources], dtype=np.bool_)
         self._original = np.array([each.translation_of is None for each in resources], dtype=np.bool_)
+        row_of = {each.id: row for row, each in enumerate(resources)}
+        self._original_of = np.array(
+            [row_of.get(each.translation_of or each.id, row) for row, each in enumerate(resources)],
+            dtype=np.int64,
+        )
         self._minutes = np.array([each.minutes or np.inf for each in resources], dtype=np.float64)
         self._everywhere = np.array([not each.regions for each in resources], dtype=np.bool_)
         self._kinds: dict[str, Rows] = _rows_by([each.kind] for each in resources)
@@ -51,23 +58,21 @@ class Filters:
         self.topics: dict[str, Rows] = _rows_by(each.topics for each in resources)
         """The rows of each topic."""
         self._contraindicated = _rows_by(_topics_ruled_out(each) for each in resources)
-        self._floors: dict[Hashable, NDArray[np.float64]] = {}
+        self._masks: dict[Hashable, Mask] = {}
 
-    def floor(self, query: Query, now: datetime) -> NDArray[np.float64]:
-        """(R,) 0 where a resource may be listed, minus infinity where it may not; shared, not to be written to."""
+    def listed(self, query: Query, now: datetime) -> Mask:
+        """(R,) which resources may be listed; shared, not to be written to."""
         day = now.astimezone(UTC).toordinal()
         key = (
             day, query.topics, query.kinds, query.languages, query.formats, query.max_minutes,
             query.locale, query.region, query.context_topics,
         )  # fmt: skip
-        floor = self._floors.get(key)
-        if floor is None:
-            if len(self._floors) >= _KEPT:
-                self._floors.clear()
-            floor = np.where(self._mask(query, day), 0.0, -np.inf)
-            floor.flags.writeable = False
-            self._floors[key] = floor
-        return floor
+        mask = self._masks.get(key)
+        if mask is None:
+            if len(self._masks) >= _KEPT:
+                self._masks.clear()
+            mask = self._masks[key] = self._mask(query, day)
+        return mask
 
     def contraindicated(self, topic: str) -> Rows:
         """The rows that must not be listed for someone concerned with a topic."""
@@ -96,9 +101,13 @@ class Filters:
     def _in_language(self, query: Query) -> Mask:
         if query.languages:
             return self._any(self._languages, {_primary(name) for name in query.languages})
-        if query.locale and _primary(query.locale) in self._languages:
-            return self._any(self._languages, [_primary(query.locale)])
-        return self._original
+        rows = self._languages.get(_primary(query.locale), _NO_ROWS) if query.locale else _NO_ROWS
+        mask = np.zeros(self._size, dtype=np.bool_)
+        if len(rows) < _ENOUGH:
+            mask |= self._original
+            mask[self._original_of[rows]] = False
+        mask[rows] = True
+        return mask
 
     def _any(self, rows_by: Mapping[str, Rows], names: Iterable[str]) -> Mask:
         mask = np.zeros(self._size, dtype=np.bool_)

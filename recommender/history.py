@@ -4,7 +4,6 @@ The store makes a `History` from consented rows, evaluation makes one from files
 events alone: the order in which rows arrive changes nothing.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -38,7 +37,7 @@ class History:
     """Events of P people as n rows, ordered by person, then time, then content.
 
     Attributes:
-        seeds: (P,) one number per person, from their pseudonym; people are in the order of their pseudonyms.
+        seeds: (P,) one number per person, the first eight bytes of their pseudonym, ascending.
         person: (n,) index into `seeds`, ascending.
         signal: (n,) index into `SIGNAL_IDS`.
         resource: (n,) column of the resource in the features, or -1.
@@ -75,7 +74,8 @@ class History:
         is left out, and a person without any event left as well.
 
         Args:
-            people: (n,) the pseudonym of each event's person.
+            people: (n,) the pseudonym of each event's person: a keyed hash, so any eight bytes of it are as good as
+                random. A shorter one is followed by zeros.
             signals: (n,) ids of signals.
             resources: (n,) ids of resources, None where there is none.
             topics: (n,) ids of topics, None where there is none.
@@ -102,22 +102,21 @@ class History:
         mood = (signal == _CHECK_INS) & ~names_resource & (value >= 1) & (value <= MOOD_BANDS)
         keep = np.flatnonzero((resource >= 0) | (topic >= 0) | mood)
         return cls._sorted(
-            person.gather(keep), signal[keep], resource[keep], topic[keep], value[keep], moment[keep]
+            _seeds(person.gather(keep)), signal[keep], resource[keep], topic[keep], value[keep], moment[keep]
         )
 
     @classmethod
     def _sorted(
         cls,
-        people: pl.Series,
+        people: NDArray[np.uint64],
         signal: NDArray[np.int8],
         resource: NDArray[np.int32],
         topic: NDArray[np.int32],
         value: NDArray[np.float32],
         at: NDArray[np.int64],
     ) -> "History":
-        pseudonyms = people.unique().sort()
-        person = (people.rank("dense").cast(pl.Int32) - 1).to_numpy().astype(np.int32)
-        seeds = [hashlib.sha256(pseudonym).digest()[:8] for pseudonym in pseudonyms]
+        seeds, place = np.unique(people, return_inverse=True)
+        person: NDArray[np.int32] = place.astype(np.int32)
         # Events of one moment come in an order that says nothing (a mix of their content), lest the order of the
         # catalogue be learned as if it were the order in which things were used.
         content = resource.astype(np.uint64) << np.uint64(32) | topic.astype(np.uint32).astype(np.uint64)
@@ -127,7 +126,7 @@ class History:
         )
         order = np.lexsort((content, at, person))
         return cls(
-            seeds=np.frombuffer(b"".join(seeds), dtype=">u8").astype(np.uint64),
+            seeds=seeds,
             person=person[order],
             signal=signal[order],
             resource=resource[order],
@@ -166,6 +165,14 @@ class History:
         chosen = self.where(people[self.person])
         renumbered = np.cumsum(people, dtype=np.int32) - np.int32(1)
         return replace(chosen, seeds=self.seeds[people], person=renumbered[chosen.person])
+
+
+def _seeds(pseudonyms: pl.Series) -> NDArray[np.uint64]:
+    """(n,) the first eight bytes of each pseudonym as a number."""
+    head = pseudonyms.bin.head(8)
+    if (head.bin.size() < 8).any():
+        head = head.bin.encode("hex").str.pad_end(16, "0").str.decode("hex")
+    return head.bin.reinterpret(dtype=pl.UInt64, endianness="big").to_numpy()
 
 
 def _encode(names: Sequence[str | None] | pl.Series, index: Mapping[str, int]) -> NDArray[np.int32]:

@@ -1,15 +1,15 @@
-"""The registry of an app's models in a database: what is served, releases, trainings asked for. Works inside its caller's transaction."""
+"""The registry of an app's models in a database: what is served, and releases. Works inside its caller's transaction."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from consent.pseudonyms import new_id
-from recommender.tables import model_state, release, training
+from recommender.parts import bucket_of
+from recommender.tables import model_state, release, unlearned
 
 
 @dataclass(frozen=True)
@@ -20,12 +20,16 @@ class ModelState:
     catalog_version: int
     unlearn_epoch: int
     promoted: str | None
+    settled_epoch: int
+    erasures: int
 
 
 async def add_model_state(connection: AsyncConnection, app_id: str) -> None:
     """Begin an app's state: an empty catalogue, no release."""
     await connection.execute(
-        insert(model_state).values(app_id=app_id, catalog_version=0, unlearn_epoch=0, promoted=None)
+        insert(model_state).values(
+            app_id=app_id, catalog_version=0, unlearn_epoch=0, promoted=None, settled_epoch=0, erasures=0
+        )
     )
 
 
@@ -43,15 +47,56 @@ async def find_model_state(connection: AsyncConnection, app_id: str) -> ModelSta
     return ModelState(*row)
 
 
-async def unlearn(connection: AsyncConnection, app_id: str) -> int:
-    """Mark whatever is trained, or being trained, as overtaken; return the new epoch."""
-    epoch = await connection.execute(
-        update(model_state)
-        .where(model_state.c.app_id == app_id)
-        .values(unlearn_epoch=model_state.c.unlearn_epoch + 1)
-        .returning(model_state.c.unlearn_epoch)
+async def unlearn(connection: AsyncConnection, app_id: str, pseudonyms: Sequence[bytes]) -> int:
+    """Mark the shards that may have learned from some people as overtaken, in every release and training.
+
+    Each of them begins an epoch; returns the last.
+    """
+    count = len(pseudonyms)
+    newest = (
+        await connection.execute(
+            update(model_state)
+            .where(model_state.c.app_id == app_id)
+            .values(unlearn_epoch=model_state.c.unlearn_epoch + count)
+            .returning(model_state.c.unlearn_epoch)
+        )
+    ).scalar_one()
+    marks = [
+        {"app_id": app_id, "epoch": epoch, "bucket": bucket_of(pseudonym)}
+        for epoch, pseudonym in enumerate(pseudonyms, start=newest - count + 1)
+    ]
+    if marks:
+        await connection.execute(insert(unlearned), marks)
+    return int(newest)
+
+
+async def overtaken(connection: AsyncConnection, app_id: str, since: int) -> list[int]:
+    """Return the bucket of whoever was to be forgotten after an epoch, one for each epoch from then on."""
+    marks = select(unlearned.c.bucket).where(unlearned.c.app_id == app_id, unlearned.c.epoch > since)
+    return list((await connection.execute(marks)).scalars())
+
+
+async def forget_marks(connection: AsyncConnection, app_id: str, up_to: int) -> None:
+    """Forget what was to be forgotten up to an epoch, when no release of an earlier one is left."""
+    await connection.execute(
+        delete(unlearned).where(unlearned.c.app_id == app_id, unlearned.c.epoch <= up_to)
     )
-    return int(epoch.scalar_one())
+
+
+async def settled(connection: AsyncConnection, app_id: str, epoch: int) -> None:
+    """Record that it is decided what to serve in an epoch: a release of it, or none that is older."""
+    await connection.execute(
+        update(model_state)
+        .where(model_state.c.app_id == app_id, model_state.c.settled_epoch < epoch)
+        .values(settled_epoch=epoch)
+    )
+
+
+async def count_erasure(connection: AsyncConnection, app_id: str) -> None:
+    """Count an erasure, in its own transaction."""
+    await connection.execute(
+        update(model_state).where(model_state.c.app_id == app_id).values(erasures=model_state.c.erasures + 1)
+    )
 
 
 # Releases ---------------------------------------------------------------------
@@ -158,92 +203,11 @@ async def set_release_status(connection: AsyncConnection, app_id: str, release_i
     )
 
 
-# Trainings --------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Training:
-    """A training that was asked for."""
-
-    app_id: str
-    training_id: str
-    status: str
-    reason: str
-    asked_at: int
-    attempts: int
-    outcome: str | None
-
-
-async def ask_training(connection: AsyncConnection, app_id: str, reason: str, now: int) -> str:
-    """Ask for a training, in the transaction that made it necessary; one that still waits serves for all who ask."""
-    waiting = await connection.execute(
-        select(training.c.training_id)
-        .where(training.c.app_id == app_id, training.c.status == "waiting")
-        .limit(1)
+async def retire_for_good(connection: AsyncConnection, app_id: str, release_id: str) -> bool:
+    """Record that a release is destroyed, unless it is served; False when it is."""
+    done = await connection.execute(
+        update(release)
+        .where(release.c.app_id == app_id, release.c.release_id == release_id, release.c.status != "promoted")
+        .values(status="destroyed")
     )
-    found = waiting.scalar_one_or_none()
-    if found is not None:
-        return str(found)
-    training_id = new_id()
-    await connection.execute(
-        insert(training).values(
-            app_id=app_id,
-            training_id=training_id,
-            status="waiting",
-            reason=reason,
-            asked_at=now,
-            lease_until=0,
-            attempts=0,
-        )
-    )
-    return training_id
-
-
-async def lease_training(connection: AsyncConnection, now: int, lease: int) -> Training | None:
-    """Take the oldest training that waits, or whose worker went silent, for `lease` microseconds."""
-    due = (
-        select(training)
-        .where(training.c.status.in_(["waiting", "running"]), training.c.lease_until <= now)
-        .order_by(training.c.asked_at)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-    )
-    row = (await connection.execute(due)).one_or_none()
-    if row is None:
-        return None
-    await connection.execute(
-        update(training)
-        .where(training.c.app_id == row.app_id, training.c.training_id == row.training_id)
-        .values(status="running", lease_until=now + lease, attempts=row.attempts + 1)
-    )
-    return Training(row.app_id, row.training_id, "running", row.reason, row.asked_at, row.attempts + 1, None)
-
-
-async def end_training(
-    connection: AsyncConnection, job: Training, *, status: str, outcome: str | None = None, again_at: int = 0
-) -> None:
-    """Record how a training ended; status `waiting` gives it back, to be taken again from `again_at`."""
-    await connection.execute(
-        update(training)
-        .where(training.c.app_id == job.app_id, training.c.training_id == job.training_id)
-        .values(status=status, outcome=outcome, lease_until=again_at)
-    )
-
-
-async def find_training(connection: AsyncConnection, app_id: str, training_id: str) -> Training | None:
-    """Return one training of the app, or None."""
-    columns = training.c
-    row = (
-        await connection.execute(
-            select(
-                columns.app_id,
-                columns.training_id,
-                columns.status,
-                columns.reason,
-                columns.asked_at,
-                columns.attempts,
-                columns.outcome,
-            ).where(columns.app_id == app_id, columns.training_id == training_id)
-        )
-    ).one_or_none()
-    return None if row is None else Training(*row)
+    return bool(done.rowcount)

@@ -1,30 +1,20 @@
-"""A trained model as arrays and a manifest: what training hands over, what is stored, and what serving reads.
-
-A stored release is a folder under any fsspec URL: one safetensors file per shard, `features.json` with the names of
-the rows, and `manifest.json`, which is written last, so that a half-written release is never taken for a whole one.
-"""
+"""A trained model as arrays and a manifest: what training hands over, what is stored, and what serving reads."""
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime
-from functools import partial
-from typing import Literal, TypeVar
+from functools import cached_property
+from typing import Literal
 
-import fsspec
 import numpy as np
-import safetensors.numpy
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from safetensors import SafetensorError
+from pydantic import BaseModel, ConfigDict, Field
 from scipy import sparse
 
-from recommender.errors import CorruptRelease
 from recommender.profile import MOOD_BANDS, Features, ProfileConfig, topic_shares
 from recommender.snapshots import SnapshotConfig
-
-T = TypeVar("T")
 
 
 class TrainingConfig(BaseModel):
@@ -59,27 +49,75 @@ class TrainingConfig(BaseModel):
     seed: int = Field(default=0, ge=0, lt=2**31)
 
 
+@dataclass(frozen=True, eq=False)
+class Recipe:
+    """What decides the outcome of a training beside the events.
+
+    Attributes:
+        features: the columns of the catalogue.
+        resource_topics: (R, T), not zero where a resource has a topic.
+        config: every setting.
+        key: what commitments to training rows are keyed with; changes no array.
+    """
+
+    features: Features
+    resource_topics: sparse.csr_array
+    config: TrainingConfig
+    key: bytes = b""
+
+
+class ShardRecord(BaseModel):
+    """What is known of one trained shard."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    digest: str = Field(description="SHA-256 of its arrays.")
+    rows_root: str = Field(description="Root of the tree of commitments to its people's training rows.")
+    people: int
+    events: int
+    rows: int
+    positives: int
+
+
+class Check(BaseModel):
+    """What a release was tried on before it was promoted: shards trained on the events before a moment."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    moment: int = Field(description="Microseconds, UTC. What people took up from then on was asked for.")
+    shards: tuple[ShardRecord, ...]
+
+
 class Manifest(BaseModel):
     """What is known of a release. `digest` covers arrays, names and configuration: neither times nor ids."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: Literal[1] = 1
+    format: Literal[3] = 3
     digest: str
     config: TrainingConfig
     features_digest: str
-    shard_digests: tuple[str, ...]
-    rows_digest: str = Field(description="SHA-256 over the training rows, shard after shard.")
-    people: int
-    events: int
-    rows: int
-    positives: int
+    shards: tuple[ShardRecord, ...]
+    check: Check | None = None
+    read_until: int | None = Field(
+        default=None, description="It learned from what was stored and granted by then (microseconds, UTC)."
+    )
     libraries: dict[str, str] = Field(description="Versions of what computed the arrays.")
     ledger_checkpoint: str | None = Field(
         default=None, description="The signed checkpoint before the rows were read."
     )
     metrics: dict[str, float] = Field(default={}, description="Offline metrics on held-out consented events.")
     created_at: datetime
+
+    @property
+    def shard_digests(self) -> tuple[str, ...]:
+        """The digests of the shards' arrays."""
+        return tuple(shard.digest for shard in self.shards)
+
+    @property
+    def people(self) -> int:
+        """How many people the shards learned from together."""
+        return sum(shard.people for shard in self.shards)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,11 +134,23 @@ class Shard:
     resource_embeddings: NDArray[np.float32]
     resource_biases: NDArray[np.float32]
 
+    @classmethod
+    def empty(cls, features: Features, config: TrainingConfig) -> "Shard":
+        """Return the shard of people from whom nothing can be learned: zeros."""
+        size = len(features.resources) + len(features.topics)
+        shapes = (len(features), config.components), (size, config.components), (size,)
+        return cls(*(np.zeros(shape, dtype=np.float32) for shape in shapes))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it learned nothing."""
+        return not self.feature_embeddings.any()
+
     @property
     def digest(self) -> str:
         """SHA-256 over names, shapes and little-endian bytes of the arrays."""
         sha = hashlib.sha256()
-        for name, array in _arrays(self).items():
+        for name, array in arrays_of(self).items():
             sha.update(f"{name} {array.shape} float32\n".encode())
             sha.update(np.ascontiguousarray(array, dtype="<f4").tobytes())
         return sha.hexdigest()
@@ -108,24 +158,24 @@ class Shard:
 
 @dataclass(frozen=True, eq=False)
 class Release:
-    """Trained shards with the names of their rows."""
+    """Trained shards with the names of their rows.
+
+    Attributes:
+        shards: as many as the configuration says.
+        features: the columns that they were trained with.
+        resource_topics: (R, T) ones where a resource had a topic then.
+        manifest: what is known of it.
+    """
 
     shards: tuple[Shard, ...]
     features: Features
+    resource_topics: sparse.csr_array
     manifest: Manifest
-
-    def noting(
-        self, *, metrics: dict[str, float] | None = None, ledger_checkpoint: str | None = None
-    ) -> "Release":
-        """The same release with more said about it in the manifest; the digest stays."""
-        said = {"metrics": metrics, "ledger_checkpoint": ledger_checkpoint}
-        update = {name: value for name, value in said.items() if value is not None}
-        return replace(self, manifest=self.manifest.model_copy(update=update))
 
     def inputs(self, features: Features, resource_topics: sparse.csr_array) -> NDArray[np.float32]:
         """What each feature of a profile contributes, for today's catalogue and all shards.
 
-        With `outputs`, one dot product gives the mean of the shards' scores:
+        With `outputs`, one dot product gives the mean of the scores of the shards that learned something:
         `score = biases + outputs @ (profile @ inputs)`.
 
         Args:
@@ -140,7 +190,7 @@ class Release:
         inputs = _side_by_side([_picked(shard.feature_embeddings, known) for shard in self.shards])
         size = len(features.resources)
         inputs[:size] += share @ inputs[size : size + len(features.topics)]
-        return (inputs / len(self.shards)).astype(np.float32)
+        return (inputs / self._learned).astype(np.float32)
 
     def outputs(
         self, features: Features, resource_topics: sparse.csr_array
@@ -160,11 +210,17 @@ class Release:
         known = self._rows_of(features)[: size + len(features.topics)]
         share = topic_shares(resource_topics, self.manifest.config.resource_topic_share)
         items = _side_by_side([_picked(shard.resource_embeddings, known) for shard in self.shards])
-        biases = np.mean([_picked(shard.resource_biases, known) for shard in self.shards], axis=0)
+        biases = (
+            np.sum([_picked(shard.resource_biases, known) for shard in self.shards], axis=0) / self._learned
+        )
         return (
             (items[:size] + share @ items[size:]).astype(np.float32),
             (biases[:size] + share @ biases[size:]).astype(np.float32),
         )
+
+    @cached_property
+    def _learned(self) -> int:
+        return max(1, sum(not shard.is_empty for shard in self.shards))
 
     def _rows_of(self, features: Features) -> NDArray[np.int64]:
         """(len(features),) the row in this release of each of today's features, -1 where it has none."""
@@ -187,105 +243,49 @@ def _side_by_side(blocks: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
     return np.concatenate(blocks, axis=1)
 
 
-def _arrays(shard: Shard) -> dict[str, NDArray[np.float32]]:
+def arrays_of(shard: Shard) -> dict[str, NDArray[np.float32]]:
+    """The arrays of a shard by their names."""
     return {field.name: getattr(shard, field.name) for field in fields(shard)}
 
 
-def features_digest(features: Features) -> str:
-    """SHA-256 over the names of the features."""
-    return hashlib.sha256(_features_json(features)).hexdigest()
+def features_digest(features: Features, resource_topics: sparse.csr_array) -> str:
+    """SHA-256 over the names of the features and the topics of the resources."""
+    return hashlib.sha256(features_json(features, resource_topics)).hexdigest()
+
+
+def features_json(features: Features, resource_topics: sparse.csr_array) -> bytes:
+    """Write down the names of the features, and of each resource the places of its topics."""
+    linked = sparse.csr_array(resource_topics)
+    linked.sort_indices()
+    topics_of = np.split(linked.indices, linked.indptr[1:-1]) if linked.shape[0] else []
+    content = {
+        "resources": list(features.resources),
+        "topics": list(features.topics),
+        "topics_of": [places.tolist() for places in topics_of],
+    }
+    return _canonical(content)
+
+
+def features_of(content: bytes) -> tuple[Features, sparse.csr_array]:
+    """Read what `features_json` wrote; ValueError, TypeError or KeyError when it is something else."""
+    names = json.loads(content)
+    features = Features(tuple(names["resources"]), tuple(names["topics"]))
+    topics_of = [np.array(places, dtype=np.int32) for places in names["topics_of"]]
+    ends = np.cumsum([0, *(len(places) for places in topics_of)])
+    indices = np.concatenate([*topics_of, np.zeros(0, dtype=np.int32)])
+    shape = (len(features.resources), len(features.topics))
+    return features, sparse.csr_array((np.ones(len(indices), dtype=np.float32), indices, ends), shape=shape)
 
 
 def release_digest(config: TrainingConfig, features: str, shards: Sequence[str]) -> str:
     """SHA-256 over what makes a release what it is: configuration and the digests of names and arrays."""
     content = {
-        "format": 1,
+        "format": 3,
         "config": config.model_dump(mode="json"),
         "features": features,
         "shards": list(shards),
     }
     return hashlib.sha256(_canonical(content)).hexdigest()
-
-
-def save(release: Release, url: str) -> None:
-    """Store a release in the folder that an fsspec URL names, in place of what was there; the manifest last."""
-    delete(url)
-    system, folder = fsspec.core.url_to_fs(url)
-    system.makedirs(folder, exist_ok=True)
-    for number, shard in enumerate(release.shards):
-        arrays = {name: np.ascontiguousarray(array) for name, array in _arrays(shard).items()}
-        system.pipe_file(f"{folder}/shard-{number}.safetensors", safetensors.numpy.save(arrays))
-    system.pipe_file(f"{folder}/features.json", _features_json(release.features))
-    system.pipe_file(f"{folder}/manifest.json.part", release.manifest.model_dump_json(indent=2).encode())
-    system.mv(f"{folder}/manifest.json.part", f"{folder}/manifest.json")
-
-
-def load(url: str) -> Release:
-    """Read a release and check every digest.
-
-    Raises:
-        CorruptRelease: something is missing, of an unknown format, or not what was saved.
-    """
-    system, folder = fsspec.core.url_to_fs(url)
-
-    def read(name: str) -> bytes:
-        try:
-            return bytes(system.cat_file(f"{folder}/{name}"))
-        except FileNotFoundError as error:
-            raise CorruptRelease(f"{name} is missing") from error
-
-    manifest = _checked("manifest.json", lambda: Manifest.model_validate_json(read("manifest.json")))
-    names = _checked("features.json", lambda: json.loads(read("features.json")))
-    features = _checked("features.json", lambda: Features(tuple(names["resources"]), tuple(names["topics"])))
-    if features_digest(features) != manifest.features_digest:
-        raise CorruptRelease("features.json does not match its digest")
-    shards = []
-    for number, digest in enumerate(manifest.shard_digests):
-        name = f"shard-{number}.safetensors"
-        content = read(name)
-        shard = _checked(name, partial(_shard, content))
-        if shard.digest != digest:
-            raise CorruptRelease(f"{name} does not match its digest")
-        _check_shapes(name, shard, features, manifest.config.components)
-        shards.append(shard)
-    if release_digest(manifest.config, manifest.features_digest, manifest.shard_digests) != manifest.digest:
-        raise CorruptRelease("manifest.json does not match its digest")
-    return Release(tuple(shards), features, manifest)
-
-
-def delete(url: str) -> None:
-    """Remove the files of a stored release, the manifest first, and the folder once it is empty.
-
-    Harmless when nothing is there; whatever else lies in the folder stays.
-    """
-    system, folder = fsspec.core.url_to_fs(url)
-    for pattern in ("manifest.json", "manifest.json.part", "features.json", "shard-*.safetensors"):
-        for path in system.glob(f"{folder}/{pattern}"):
-            system.rm_file(path)
-    if system.exists(folder) and not system.ls(folder):
-        system.rmdir(folder)
-
-
-def _shard(content: bytes) -> Shard:
-    return Shard(**safetensors.numpy.load(content))
-
-
-def _check_shapes(name: str, shard: Shard, features: Features, components: int) -> None:
-    size = len(features.resources) + len(features.topics)
-    expected = (len(features), components), (size, components), (size,)
-    if tuple(array.shape for array in _arrays(shard).values()) != expected:
-        raise CorruptRelease(f"{name} is not of the shape that the names ask for")
-
-
-def _checked(name: str, read: Callable[[], T]) -> T:
-    try:
-        return read()
-    except (ValidationError, SafetensorError, ValueError, TypeError, KeyError) as error:
-        raise CorruptRelease(f"{name} cannot be read") from error
-
-
-def _features_json(features: Features) -> bytes:
-    return _canonical({"resources": list(features.resources), "topics": list(features.topics)})
 
 
 def _canonical(content: object) -> bytes:

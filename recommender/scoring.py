@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from recommender import kernels
 from recommender.profile import Family, Features
 from recommender.release import Release
 
@@ -52,31 +53,36 @@ class Scorer:
         self.unit: float = in_step * out_step
         self.known: NDArray[np.float64] = np.asarray(inputs.any(axis=1), dtype=np.float64)
         """(F,) 1 for a feature that says anything, 0 for one that the release has never seen."""
-        self._inputs = inputs / in_step
+        self._inputs = (inputs / in_step).astype(np.float32)
         self.outputs: Whole = np.rint(outputs / out_step)
         """(R, D)"""
-        self._columns: Whole = np.ascontiguousarray(self.outputs.T)
         self.biases: Whole = np.rint(biases / self.unit)
         """(R,)"""
 
-    def vectors(self, weights: NDArray[np.float64], columns: NDArray[np.int64]) -> Whole:
-        """(profiles, lines, D) what each line adds to the vector of each profile.
+    def vectors(self, weights: NDArray[np.float64], columns: NDArray[np.int64]) -> tuple[Whole, Whole]:
+        """Make the vectors of profiles from the features of their lines.
 
         Args:
             weights: (profiles, lines) weight of each line in each profile.
             columns: (lines,) the feature of each line.
-        """
-        return np.rint(weights[:, :, None] * self._inputs[columns])
 
-    def scores(self, profiles: Whole) -> Whole:
-        """(profiles, R) the score of every resource for every profile (profiles, D)."""
-        scores = np.empty((len(profiles), len(self.biases)))
-        for profile, row in zip(profiles, scores, strict=True):
-            np.dot(
-                profile, self._columns, out=row
-            )  # a handful of profiles: faster one by one than as a matrix
-        scores += self.biases
+        Returns:
+            (profiles, D) the vectors, and (lines, D) what each line adds to the first of them.
+        """
+        size = self._inputs.shape[1]
+        vectors, parts = np.empty((len(weights), size)), np.empty((len(columns), size))
+        kernels.add_up(weights, columns, self._inputs, vectors, parts)
+        return vectors, parts
+
+    def scores(self, vectors: Whole, listed: NDArray[np.bool_]) -> Whole:
+        """(profiles, R) the score of every resource that may be `listed` for every vector (profiles, D)."""
+        scores: Whole = vectors @ self.outputs.T
+        scores += np.where(listed, self.biases, -np.inf)
         return scores
+
+    def reasons(self, parts: Whole, rows: NDArray[np.int64]) -> tuple[Whole, Whole]:
+        """(n,) what each of n resources starts from, and (n, lines) what each line adds to it."""
+        return self.biases[rows], self.outputs[rows] @ parts.T
 
 
 def _power_above(array: NDArray[np.float64], factor: float) -> float:

@@ -7,49 +7,44 @@ order of ids. Minus infinity stands for what is not in the list.
 import numpy as np
 from numpy.typing import NDArray
 
+from recommender import kernels
+
 Scores = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
-_IN_LIST = np.finfo(np.float64).min
+_NOTHING = -1
 
 
-class Lists:
-    """Several lists over the same rows, each by its own scores.
+def listed(scores: Scores) -> Rows:
+    """Every row that is in a list, by its scores (R,)."""
+    rows: Rows = (scores > -np.inf).nonzero()[0]
+    return rows
 
-    NumPy sorts plain numbers an order of magnitude faster than it sorts indices. So each list's scores are sorted
-    once; the best and the places of a few rows are then found by comparing with that.
+
+def best(scores: Scores, count: int) -> Rows:
+    """The rows of the greatest scores of a list (R,), best first: `count` of them, or as many as are in it."""
+    rows = np.empty(count, dtype=np.int64)
+    return rows[: kernels.best(scores, rows)]
+
+
+def beside(scores: Scores, rows: Rows, count: int) -> tuple[Rows, Rows]:
+    """How n rows stand in several lists.
 
     Args:
-        scores: (lists, R).
+        scores: (lists, R)
+        rows: (n,) different rows.
+        count: how many of the best of each list are wanted.
+
+    Returns:
+        (lists, n) the place of each, 1 for the best, 0 where it is not in the list; and (lists, count) the best of
+        each list, -1 where it has ended.
     """
-
-    def __init__(self, scores: Scores) -> None:
-        self._scores = scores
-        self._ascending = np.sort(scores, axis=1)
-
-    def best(self, count: int) -> list[Rows]:
-        """For each list the rows of its `count` greatest scores, best first; fewer where the list is shorter."""
-        lists, width = self._scores.shape
-        count = min(count, width)
-        if count == 0:
-            return [np.zeros(0, dtype=np.int64) for _ in range(lists)]
-        bound = np.maximum(self._ascending[:, width - count], _IN_LIST)
-        heads = []
-        for scores, least in zip(self._scores, bound, strict=True):
-            (rows,) = (scores >= least).nonzero()
-            order = (-scores[rows]).argsort(kind="stable")  # equal scores stay in the order of rows
-            heads.append(rows[order[:count]])
-        return heads
-
-    def places(self, rows: Rows, number: int) -> NDArray[np.int64]:
-        """(n,) the place of each of n rows in one list, 1 for the first; 0 where it is not in the list."""
-        scores, ascending = self._scores[number], self._ascending[number]
-        own = scores[rows]
-        after, before = ascending.searchsorted(own, "right"), ascending.searchsorted(own, "left")
-        ahead = len(ascending) - after
-        if (after - before).max(initial=0) > 1:
-            ahead += [np.count_nonzero(scores[:row] == score) for row, score in zip(rows, own, strict=True)]
-        return np.where(own >= _IN_LIST, ahead + 1, 0)
+    places = np.empty((len(scores), len(rows)), dtype=np.int64)
+    heads: Rows = np.full((len(scores), count), _NOTHING)
+    for of_list, place, head in zip(scores, places, heads, strict=True):
+        kernels.rank(of_list, rows, place)
+        kernels.best(of_list, head)
+    return places, heads
 
 
 def diversified(

@@ -1,4 +1,4 @@
-"""How alike resources are: the cosine between their embeddings, or between their topics where nothing is trained."""
+"""How alike resources are: the cosine between their topics and, where something is trained, between their embeddings."""
 
 from typing import Any
 
@@ -12,27 +12,38 @@ _GRAIN = (
 
 
 class Similarity:
-    """Cosines, 0 where they are negative, between R resources described by (R, D) numbers, dense or sparse."""
+    """The mean, over several descriptions of R resources, of their cosines, 0 where those are negative.
 
-    def __init__(self, described: Any) -> None:
-        if sparse.issparse(described):
-            norms = np.sqrt(np.asarray(described.multiply(described).sum(axis=1), dtype=np.float64))
-            units = sparse.csr_array(described.multiply(1.0 / np.where(norms > 0, norms, 1.0)[:, None]))
-            units.data = np.rint(units.data.astype(np.float64) * _GRAIN) / _GRAIN
-            self._units: Any = units  # sparse or dense, which scipy's missing types cannot tell apart
-        else:
-            norms = np.linalg.norm(described, axis=1, keepdims=True)
-            self._units = np.rint(described / np.where(norms > 0, norms, 1.0) * _GRAIN) / _GRAIN
+    Args:
+        descriptions: each (R, D) numbers, dense or sparse; at least one.
+    """
+
+    def __init__(self, *descriptions: Any) -> None:
+        self._units = [_units(each) for each in descriptions]
 
     def among(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """(n, n) between n rows."""
-        units = self._units[rows]
-        products = units @ units.T
-        if sparse.issparse(products):
-            products = products.toarray()
-        return np.clip(np.asarray(products, dtype=np.float64), 0.0, 1.0)
+        return self._mean([units[rows] @ units[rows].T for units in self._units])
 
     def to_all(self, row: int) -> NDArray[np.float64]:
         """(R,) between one row and every row."""
-        own = self._units[[row]].toarray()[0] if sparse.issparse(self._units) else self._units[row]
-        return np.clip(np.asarray(self._units @ own, dtype=np.float64), 0.0, 1.0)
+        return self._mean([units @ _dense(units[[row]])[0] for units in self._units])
+
+    def _mean(self, products: list[Any]) -> NDArray[np.float64]:
+        clipped = [np.clip(_dense(each), 0.0, 1.0) for each in products]
+        return np.asarray(np.mean(clipped, axis=0), dtype=np.float64)
+
+
+def _units(described: Any) -> Any:
+    """Rows of length one, as sparse or dense as they came; scipy's missing types cannot tell the two apart."""
+    if not sparse.issparse(described):
+        norms = np.linalg.norm(described, axis=1, keepdims=True)
+        return np.rint(described / np.where(norms > 0, norms, 1.0) * _GRAIN) / _GRAIN
+    norms = np.sqrt(np.asarray(described.multiply(described).sum(axis=1), dtype=np.float64))
+    units = sparse.csr_array(described.multiply(1.0 / np.where(norms > 0, norms, 1.0)[:, None]))
+    units.data = np.rint(units.data.astype(np.float64) * _GRAIN) / _GRAIN
+    return units
+
+
+def _dense(numbers: Any) -> Any:
+    return numbers.toarray() if sparse.issparse(numbers) else numbers

@@ -55,7 +55,7 @@ def snapshots(
     no positive: recommendations leave out what was seen.
     """
     counts = event_strengths(history.signal, history.value, SIGNAL_IDS, profile_config) > 0
-    new = _first_taken_up(history, profile_config)
+    new = first_taken_up(history, profile_config)
     earlier = np.concatenate(([0], np.cumsum(counts)))
     candidates = new[earlier[new] > earlier[history.starts[history.person[new]]]]
     cuts = np.sort(_drawn(history, candidates, config.cuts))
@@ -96,7 +96,7 @@ def taken_up(history: History, profile_config: ProfileConfig) -> NDArray[np.bool
     return np.asarray(uses & ~disliked & (history.resource >= 0))
 
 
-def _first_taken_up(history: History, profile_config: ProfileConfig) -> NDArray[np.int64]:
+def first_taken_up(history: History, profile_config: ProfileConfig) -> NDArray[np.int64]:
     """Places, ascending, of the events in which a person takes up a resource for the first time."""
     places = np.flatnonzero(taken_up(history, profile_config))
     pair = history.person[places].astype(np.int64) << 32 | history.resource[places]

@@ -3,15 +3,20 @@
 A few epochs of WARP from here reach what they never reach from random numbers (docs/decisions/0003-training.md).
 """
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from sklearn.utils.extmath import randomized_svd
 
 from recommender.release import TrainingConfig
 
 _TOPIC_PENALTY = 10.0
 """About as many resources as a topic needs before its embedding is theirs."""
+
+_OVERSAMPLING, _ITERATIONS = 10, 6
+_BLOCK = 1 << 16
+"""People that are multiplied at once: what is dense has this many rows, or those of the features."""
 
 
 def closed_form_start(
@@ -23,8 +28,8 @@ def closed_form_start(
     """Embeddings whose products are the coefficients of a ridge regression from features to resources.
 
     The regression of X = U S V' on itself has the coefficients V (S² / (S² + lambda)) V'. Within the first d singular
-    vectors (randomised SVD: Halko, Martinsson and Tropp, SIAM Review 2011) each side is V times the root of the
-    middle, and no matrix of features by features is ever made.
+    vectors each side is V times the root of the middle. V and S² come from X'X by products with a few vectors, so no
+    matrix of features by features is ever made, and none that has a row for each person either.
 
     Args:
         interests: (P, F) ones where a person has a feature.
@@ -37,15 +42,42 @@ def closed_form_start(
         the rank of X are zero.
     """
     components = min(config.components, *interests.shape)
-    _, size, right = randomized_svd(interests, components, n_iter=4, random_state=config.seed)
+    squares, right = _singular(interests, components, config.seed)
     side = np.zeros((interests.shape[1], config.components))
-    side[:, :components] = right.T * (config.start_scale * np.sqrt(size**2 / (size**2 + config.start_lambda)))
+    side[:, :components] = right * (config.start_scale * np.sqrt(squares / (squares + config.start_lambda)))
     described = np.zeros((descriptions.shape[1], config.components))
     topics = descriptions[:, descriptions.shape[0] :][known]
     common = _common(side[known], topics)
     described[known] = side[known] - topics @ common
     described[descriptions.shape[0] :] = common
     return np.ascontiguousarray(side, dtype=np.float32), np.ascontiguousarray(described, dtype=np.float32)
+
+
+def _singular(
+    matrix: sparse.csr_array, count: int, seed: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(count,) squares of the largest singular values of a (P, F) matrix, descending, and their right vectors (F, count).
+
+    Subspace iteration on X'X from random vectors (Halko, Martinsson and Tropp, SIAM Review 2011, algorithm 4.4).
+    """
+    width = min(count + _OVERSAMPLING, matrix.shape[1])
+    basis = np.random.default_rng(seed).normal(size=(matrix.shape[1], width))
+    for _ in range(_ITERATIONS):
+        basis, _ = np.linalg.qr(_squared(matrix, basis))
+    middle = basis.T @ _squared(matrix, basis)
+    values, vectors = np.linalg.eigh((middle + middle.T) / 2)
+    largest = slice(None, -count - 1, -1)
+    right = basis @ vectors[:, largest]
+    # Either direction of a vector is right; one is chosen, so that the same rows always give the same.
+    right *= np.sign(right[np.abs(right).argmax(axis=0), np.arange(count)])
+    return np.maximum(values[largest], 0.0), right
+
+
+def _squared(matrix: sparse.csr_array, vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(F, k) X'X times vectors (F, k)."""
+    edges = [*range(0, matrix.shape[0], _BLOCK), matrix.shape[0]]
+    blocks = (matrix[begin:end] for begin, end in pairwise(edges))
+    return np.asarray(sum(block.T @ (block @ vectors) for block in blocks))
 
 
 def _common(resources: NDArray[np.float64], topics: sparse.csr_array) -> NDArray[np.float64]:

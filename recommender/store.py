@@ -8,12 +8,24 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from consent.notices import Notices
+from consent.gate import Within
+from consent.notices.published import Notices
 from consent.purposes import Purpose
 from recommender.catalog import Resource
 from recommender.tables import events, model_state, resource
 
 HISTORY_COLUMNS = ("resource_id", "topic", "value", "occurred_at")
+EVENTS = {
+    "pseudonym": pl.Binary,
+    "signal": pl.String,
+    "resource_id": pl.String,
+    "topic": pl.String,
+    "value": pl.Float64,
+    "occurred_at": pl.Int64,
+}
+"""Many people's events as a table."""
+_AT_ONCE = 50_000
+"""Rows that are in memory as Python's own values at a time."""
 NEWEST = 500
 """How many of a person's newest events one request looks at."""
 
@@ -24,21 +36,22 @@ def personal_history(notices: Notices) -> Any:
 
 
 async def granted_events(
-    connection: AsyncConnection, app_id: str, purpose: Purpose, *, now: int, notices: Notices
+    connection: AsyncConnection,
+    app_id: str,
+    purpose: Purpose,
+    *,
+    now: int,
+    notices: Notices,
+    within: Within | None = None,
 ) -> pl.DataFrame:
-    """Return every event of an app that is granted for a purpose: columns pseudonym, signal and HISTORY_COLUMNS."""
-    rows = await connection.execute(
-        events.of_everyone(purpose, notices, HISTORY_COLUMNS), {"app_id": app_id, "now": now}
-    )
-    schema = {
-        "pseudonym": pl.Binary,
-        "signal": pl.String,
-        "resource_id": pl.String,
-        "topic": pl.String,
-        "value": pl.Float64,
-        "occurred_at": pl.Int64,
-    }
-    return pl.DataFrame([tuple(row) for row in rows], schema=schema, orient="row")
+    """Return the events of an app that are granted for a purpose, in any order: columns of `EVENTS`."""
+    statement = events.of_everyone(purpose, notices, HISTORY_COLUMNS, within).order_by(None)
+    result = await connection.stream(statement, {"app_id": app_id, "now": now})
+    parts = [
+        pl.DataFrame(list(zip(*rows, strict=True)), schema=EVENTS, orient="col")
+        async for rows in result.partitions(_AT_ONCE)
+    ]
+    return pl.concat([pl.DataFrame(schema=EVENTS), *parts])
 
 
 async def known_resources(connection: AsyncConnection, app_id: str, ids: Collection[str]) -> set[str]:
@@ -93,6 +106,15 @@ async def find_resource(connection: AsyncConnection, app_id: str, resource_id: s
     )
     found = body.scalar_one_or_none()
     return None if found is None else Resource.model_validate_json(found)
+
+
+async def titles(connection: AsyncConnection, app_id: str, ids: Collection[str]) -> dict[str, str]:
+    """Return the titles of those of these resources that are in the app's catalogue."""
+    bodies = await connection.execute(
+        select(resource.c.body).where(resource.c.app_id == app_id, resource.c.resource_id.in_(ids))
+    )
+    found = (Resource.model_validate_json(body) for body in bodies.scalars())
+    return {each.id: each.title for each in found}
 
 
 async def list_resources(

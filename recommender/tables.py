@@ -1,6 +1,6 @@
 """The recommender's tables. The events of people stay behind consent's gate; the rest holds nothing personal."""
 
-from sqlalchemy import BigInteger, Column, Float, ForeignKeyConstraint, Index, Integer, String, Table, Text
+from sqlalchemy import BigInteger, Column, Float, ForeignKeyConstraint, Integer, String, Table, Text
 
 from consent.gate import SignalTable
 from consent.tables import metadata
@@ -16,6 +16,8 @@ events = SignalTable(
         Column("stored_at", BigInteger, nullable=False),
     ],
     newest="occurred_at",
+    arrived="stored_at",
+    times=("occurred_at", "stored_at"),
 )
 
 resource = Table(
@@ -38,6 +40,20 @@ model_state = Table(
     # Grows whenever something learned has to be unlearned: what was trained before may not be promoted.
     Column("unlearn_epoch", BigInteger, nullable=False, default=0),
     Column("promoted", String(64)),
+    # The newest epoch in which it was decided what to serve: nothing that was learned before it is served.
+    Column("settled_epoch", BigInteger, nullable=False, default=0),
+    # Grows with every erasure: a server that sees it shrink knows that a backup was restored under it.
+    Column("erasures", BigInteger, nullable=False, default=0),
+    ForeignKeyConstraint(["app_id"], ["app.app_id"]),
+)
+
+unlearned = Table(
+    "unlearned",  # what was to be forgotten, as long as a release may still know it: parts of the people, and nobody
+    metadata,
+    Column("app_id", String(64), primary_key=True),
+    Column("epoch", BigInteger, primary_key=True, autoincrement=False),
+    # Which of `recommender.parts.BUCKETS` the person belongs to: shards whose part it is in have to be trained anew.
+    Column("bucket", Integer, nullable=False),
     ForeignKeyConstraint(["app_id"], ["app.app_id"]),
 )
 
@@ -53,19 +69,4 @@ release = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("promoted_at", BigInteger),
     ForeignKeyConstraint(["app_id"], ["app.app_id"]),
-)
-
-training = Table(
-    "training",  # one row is one training that is asked for, under way or over
-    metadata,
-    Column("app_id", String(64), primary_key=True),
-    Column("training_id", String(32), primary_key=True),
-    Column("status", String(16), nullable=False),
-    Column("reason", String(32), nullable=False),
-    Column("asked_at", BigInteger, nullable=False),
-    Column("lease_until", BigInteger, nullable=False, default=0),
-    Column("attempts", Integer, nullable=False, default=0),
-    Column("outcome", String(64)),
-    ForeignKeyConstraint(["app_id"], ["app.app_id"]),
-    Index(None, "status", "asked_at"),
 )

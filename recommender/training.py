@@ -1,36 +1,54 @@
-"""Shards of people's snapshots become a release: a closed-form start, then a few epochs of WARP in LightFM.
+"""Shards of people's events become a release: all of them, or those that must forget somebody.
 
-The only module that imports LightFM. No person is a row of the model: LightFM's "user features" are the features of
-a profile, and nothing else. What was tried, and what it was worth: docs/decisions/0003-training.md.
+Each shard is a task that reads its own people's events and trains on one thread, wherever `recommender.parallel` runs
+it. A release is put together when every shard is there, and not before.
 """
 
-import hashlib
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
-from importlib.metadata import version
 
 import numpy as np
-from lightfm import LightFM
 from numpy.typing import NDArray
 from scipy import sparse
-from threadpoolctl import threadpool_limits
 
-from recommender.errors import NotEnoughData
+from recommender.assembling import Given, ShardTask, Source, assembled, libraries, present
+from recommender.fitting import Fitted, Rows, learning, one_thread, recorded
 from recommender.history import History
-from recommender.profile import Features, topic_shares
+from recommender.holdout import Contender, HoldoutResult, Trial
+from recommender.parallel import run
+from recommender.parts import BUCKETS, Part, shard_part
+from recommender.profile import Features
 from recommender.progress import Progress, quietly
 from recommender.release import (
-    Manifest,
+    Check,
+    Recipe,
     Release,
     Shard,
     TrainingConfig,
-    features_digest,
-    release_digest,
 )
-from recommender.snapshots import Snapshots, presence, present_profiles, snapshots, taken_up
-from recommender.start import closed_form_start
+from recommender.workers import HERE, Workers
 
-__all__ = ["HoldoutResult", "TrainingConfig", "beats_popularity", "train"]
+__all__ = [
+    "Checked",
+    "Former",
+    "Given",
+    "Served",
+    "Source",
+    "TrainingConfig",
+    "libraries",
+    "retrain",
+    "rounds",
+    "train",
+    "train_checked",
+]
+
+_ASKED = 500_000
+"""About as many events at most are looked at when a release is tried."""
+_PROBE = 1 / 64
+
+_Job = tuple[int, int | None]
+"""The number of a shard, and the moment before which it may know everything."""
 
 
 def train(
@@ -40,9 +58,10 @@ def train(
     config: TrainingConfig,
     *,
     now: datetime,
+    workers: Workers = HERE,
     progress: Progress = quietly,
 ) -> Release:
-    """Train every shard and put them together; the same rows give the same bytes.
+    """Train every shard on events that are at hand; the same rows give the same bytes.
 
     Args:
         history: the people's events, as many as may be used to improve the model.
@@ -50,182 +69,202 @@ def train(
         resource_topics: (R, T), not zero where a resource has a topic.
         config: what decides the outcome beside the rows.
         now: what the manifest says about when.
+        workers: where shards are trained; changes no byte.
         progress: told how far it is.
 
     Raises:
-        NotEnoughData: there is nobody who took up two resources, or fewer than two resources are taken up.
+        NotEnoughData: in no shard anybody took up two resources, or fewer than two resources are taken up.
     """
-    rows_sha, shards, rows, positives = hashlib.sha256(), [], 0, 0
-    with threadpool_limits(limits=1):  # more threads add in another order, and other bytes come out
-        for number in range(config.shards):
-            part = history.of(history.seeds % np.uint64(config.shards) == number)
-            cut = snapshots(part, features, config.snapshots, config.profile)
-            _update_with_rows(rows_sha, cut)
-            told = _part_of(progress, number, config.shards)
-            shards.append(_train_shard(part, cut, features, resource_topics, config, told))
-            rows, positives = rows + cut.profiles.shape[0], positives + cut.positives.nnz
-    digests, names = tuple(shard.digest for shard in shards), features_digest(features)
+    recipe = Recipe(features, resource_topics, config)
+    parts = [shard_part(number, config.shards) for number in range(config.shards)]
+    tasks = [ShardTask(Given(Given(history)(part)), part, recipe) for part in parts]
+    made = [present(each) for each in run(tasks, workers, progress)]
     progress("trained", 1.0)
-    manifest = Manifest(
-        digest=release_digest(config, names, digests),
-        config=config,
-        features_digest=names,
-        shard_digests=digests,
-        rows_digest=rows_sha.hexdigest(),
-        people=len(history.seeds),
-        events=len(history),
-        rows=rows,
-        positives=positives,
-        libraries={name: version(name) for name in ("lightfm-next", "numpy", "scipy", "scikit-learn")},
-        created_at=now,
-    )
-    return Release(tuple(shards), features, manifest)
+    return assembled(made, recipe, now)
 
 
-def _part_of(progress: Progress, number: int, of: int) -> Progress:
-    """Progress within one of several equal parts, told as progress of the whole."""
-    return lambda step, part: progress(step, (number + part) / of)
-
-
-def _train_shard(
-    part: History,
-    rows: Snapshots,
-    features: Features,
-    resource_topics: sparse.csr_array,
-    config: TrainingConfig,
-    progress: Progress,
-) -> Shard:
-    taken = np.unique(rows.positives.indices)
-    if len(taken) < 2:
-        raise NotEnoughData("nobody took up one resource after another, or all took up the same one")
-    progress("closed-form start", 0.0)
-    interests = presence(part, features, config.profile)
-    descriptions = _descriptions(resource_topics, config.resource_topic_share)
-    # A resource that nobody took up is no negative: its own part stays zero, and its topics alone place it.
-    known = np.flatnonzero(interests[:, : len(features.resources)].sum(axis=0) > 0)
-    profiles = rows.profiles @ feature_map(features, resource_topics, config.profile_topic_share)
-    interactions = _for_lightfm(rows.positives[:, known]).tocoo()
-    sides = {"user_features": _for_lightfm(profiles), "item_features": _for_lightfm(descriptions[known])}
-    model = LightFM(
-        no_components=config.components,
-        loss="warp",
-        learning_rate=config.learning_rate,
-        item_alpha=config.l2,
-        user_alpha=config.l2,
-        max_sampled=config.max_sampled,
-        random_state=config.seed,
-    )
-    model.fit_partial(interactions, **sides, epochs=0)
-    model.user_embeddings, model.item_embeddings = closed_form_start(interests, descriptions, known, config)
-    for epoch in range(config.epochs):
-        progress("learning", (1 + epoch) / (1 + config.epochs))
-        model.fit_partial(interactions, **sides, epochs=1, num_threads=1)
-    return Shard(model.user_embeddings, model.item_embeddings, model.item_biases)
-
-
-def _descriptions(resource_topics: sparse.csr_array, share: float) -> sparse.csr_array:
-    """(R, R + T) what a resource's embedding is the sum of: its own, and a share for its topics."""
-    own = sparse.eye_array(resource_topics.shape[0])
-    return sparse.csr_array(sparse.hstack([own, topic_shares(resource_topics, share)]))
-
-
-def _for_lightfm(matrix: sparse.csr_array) -> sparse.csr_matrix:
-    """LightFM takes the older matrices of SciPy, with 32-bit indices."""
-    parts = matrix.data.astype(np.float32), matrix.indices.astype(np.int32), matrix.indptr.astype(np.int32)
-    return sparse.csr_matrix(parts, shape=matrix.shape)
-
-
-def feature_map(features: Features, resource_topics: sparse.csr_array, share: float) -> sparse.csr_array:
-    """(F, F) what an event on each feature counts for: the feature itself, and a share for a resource's topics."""
-    spread = topic_shares(resource_topics, share).tocoo()
-    place = spread.coords[0], spread.coords[1] + len(features.resources)
-    beside = sparse.coo_array((spread.data, place), shape=(len(features), len(features)))
-    return sparse.csr_array(sparse.eye_array(len(features)) + beside)
-
-
-def _update_with_rows(sha: "hashlib._Hash", rows: Snapshots) -> None:
-    for matrix in (rows.profiles, rows.positives):
-        sha.update(f"{matrix.shape}".encode())
-        for array, kind in ((matrix.indptr, "<i8"), (matrix.indices, "<i8"), (matrix.data, "<f4")):
-            sha.update(np.ascontiguousarray(array, dtype=kind).tobytes())
-
-
-@dataclass(frozen=True)
-class HoldoutResult:
-    """NDCG@10 on held-out events of the model and of popularity, means over `people`."""
-
-    ndcg: float
-    popularity_ndcg: float
-    people: int
-
-    @property
-    def passed(self) -> bool:
-        """Whether the model is worth more than the same list for everyone."""
-        return self.ndcg > self.popularity_ndcg
-
-
-def beats_popularity(
+def rounds(
     history: History,
     features: Features,
     resource_topics: sparse.csr_array,
     config: TrainingConfig,
     *,
     now: datetime,
-    progress: Progress = quietly,
-) -> HoldoutResult:
-    """Train on the earlier part of the events, and compare with popularity on the later part.
+) -> Iterator[Release]:
+    """Train as `train` does, here, pausing after each epoch; the last release has the digest that `train` gives.
 
-    The later part is what people took up for the first time in the last fifth of all such events, by one cut in
-    time for everybody. It is asked of those who had a profile by then. The whole catalogue is ranked, without what
-    each had already taken up.
+    A release is as it was until the next is asked for. Nothing is committed to: it is for trying, not for serving.
 
     Raises:
-        NotEnoughData: the earlier part is too small to train on, or the later part is about nobody with a profile.
+        NotEnoughData: as `train`.
     """
-    used = history.where(taken_up(history, config.profile))
-    if len(used) == 0:
-        raise NotEnoughData("nobody has taken up a resource")
-    moment = int(np.quantile(used.at, 0.8, method="higher"))
-    earlier = history.before(moment)
-    release = train(earlier, features, resource_topics, config, now=now, progress=progress)
-    profiles = present_profiles(earlier, features, config.profile)
-    seen, later = _pairs(used.before(moment), features), _pairs(used.where(used.at >= moment), features)
-    later = sparse.csr_array(later - later.multiply(seen))
-    later.eliminate_zeros()
-    people = np.flatnonzero((np.diff(later.indptr) > 0) & (np.diff(profiles.indptr) > 0))
-    if len(people) == 0:
-        raise NotEnoughData("nobody with a profile took up something new in the last fifth of the events")
-    inputs = release.inputs(features, resource_topics)
-    outputs, biases = release.outputs(features, resource_topics)
-    popularity = np.asarray(seen.sum(axis=0), dtype=np.float32)
-    totals = np.zeros(2)
-    for block in np.array_split(people, 1 + len(people) * len(features) // 10_000_000):
-        scores = (profiles[block] @ inputs) @ outputs.T + biases
-        everyone = np.tile(popularity, (len(block), 1))
-        totals += [_ndcg(each, seen[block], later[block]).sum() for each in (scores, everyone)]
-    ndcg, popularity_ndcg = (totals / len(people)).tolist()
-    return HoldoutResult(ndcg, popularity_ndcg, len(people))
+    recipe = Recipe(features, resource_topics, config)
+    source = Given(history)
+    rows = [Rows.of(source(shard_part(number, config.shards)), recipe) for number in range(config.shards)]
+    shards = [learning(each, recipe) for each in rows]
+    for _ in range(max(1, config.epochs)):
+        with one_thread():
+            made = [recorded(each, next(shard), b"") for each, shard in zip(rows, shards, strict=True)]
+        yield assembled(made, recipe, now)
 
 
-def _pairs(history: History, features: Features) -> sparse.csr_array:
-    """(P, R) ones where a person has an event with a resource."""
-    shape = (len(history.seeds), len(features.resources))
-    pairs = sparse.coo_array(
-        (np.ones(len(history), dtype=np.float32), (history.person, history.resource)), shape=shape
+def retrain(
+    release: Release,
+    history: History,
+    numbers: Collection[int],
+    *,
+    now: datetime,
+    workers: Workers = HERE,
+    progress: Progress = quietly,
+) -> Release:
+    """Train some shards of a release anew on events that are at hand, by its own recipe; the others stay as they are.
+
+    Args:
+        release: trained on people of whom some are gone by now.
+        history: the events of those who remain, over the release's own features.
+        numbers: the shards of whoever is gone; `train` on `history` gives the same bytes when none is left out.
+        now: what the manifest says about when.
+        workers: where shards are trained; changes no byte.
+        progress: told how far it is.
+
+    Raises:
+        NotEnoughData: as `train`.
+    """
+    recipe = Recipe(release.features, release.resource_topics, release.manifest.config)
+    parts = {number: shard_part(number, recipe.config.shards) for number in sorted(numbers)}
+    tasks = [ShardTask(Given(Given(history)(part)), part, recipe) for part in parts.values()]
+    fitted = dict(enumerate(_as_fitted(release)))
+    fitted |= zip(parts, (present(each) for each in run(tasks, workers, progress)), strict=True)
+    progress("trained", 1.0)
+    return assembled(list(fitted.values()), recipe, now)
+
+
+@dataclass(frozen=True, eq=False)
+class Served:
+    """A release as it was promoted, with the shards that it was tried with, and how many people took up each resource (R,)."""
+
+    release: Release
+    tried: Sequence[tuple[Shard, NDArray[np.float32]]]
+
+
+@dataclass(frozen=True, eq=False)
+class Former(Served):
+    """A release of which some shards (`renew`) must be trained anew, and the others stay; the recipe must be its own."""
+
+    renew: frozenset[int]
+
+
+@dataclass(frozen=True, eq=False)
+class Checked:
+    """A release with what came out when it was tried, and the shards that it was tried with."""
+
+    release: Release
+    tried: Sequence[tuple[Shard, NDArray[np.float32]]]
+    result: HoldoutResult
+    trained: frozenset[int]
+    """The numbers of the shards that were trained for it; the others were there already."""
+
+
+def train_checked(
+    source: Source,
+    recipe: Recipe,
+    *,
+    now: datetime,
+    workers: Workers = HERE,
+    progress: Progress = quietly,
+    former: Former | None = None,
+    served: Served | None = None,
+) -> Checked:
+    """Train a release, and a second one on the events before a moment, which is tried on those after it.
+
+    Args:
+        source: reads the events of each shard's people.
+        recipe: what decides the outcome beside the events.
+        now: what the manifest says about when.
+        workers: where shards are trained; changes no byte.
+        progress: told how far it is.
+        former: a release to be put right; all of its shards but some are kept.
+        served: the release that must not be better than the new one; none of its people may have left.
+
+    Raises:
+        NotEnoughData: nobody is there to learn from, or to ask.
+        WorkersLost: the processes that train died, again and again.
+    """
+    shards = recipe.config.shards
+    check = former.release.manifest.check if former else None
+    audience = _audience(source)
+    trial = Trial.of(audience, recipe.features, recipe.config.profile, check.moment if check else None)
+    kept = _kept(former)
+    numbers = sorted(former.renew) if former else range(shards)
+    jobs: list[_Job] = [(number, moment) for moment in (trial.moment, None) for number in numbers]
+    tasks = [
+        ShardTask(
+            source,
+            shard_part(number, shards),
+            recipe,
+            before=moment,
+            unless=kept[number, moment].record.rows_root if former else None,
+        )
+        for number, moment in jobs
+    ]
+    results = dict(zip(jobs, run(tasks, workers, progress), strict=True))
+    renewed = {job: made for job, made in results.items() if made is not None}
+    whole = {**kept, **renewed}
+    trained, tried = ([whole[number, moment] for number in range(shards)] for moment in (None, trial.moment))
+    contender = _contender(served, trial, audience, recipe.features)
+    uptakes = np.sum([each.uptakes for each in tried], axis=0)
+    result = trial.judge(assembled(tried, recipe, now), uptakes, contender)
+    progress("trained", 1.0)
+    manifest_check = Check(moment=trial.moment, shards=tuple(each.record for each in tried))
+    return Checked(
+        assembled(trained, recipe, now, manifest_check),
+        [(each.shard, each.uptakes) for each in tried],
+        result,
+        frozenset(number for number, moment in renewed if moment is None),
     )
-    pairs = sparse.csr_array(pairs)
-    pairs.data[:] = 1.0
-    return pairs
 
 
-def _ndcg(
-    scores: NDArray[np.float32], seen: sparse.csr_array, later: sparse.csr_array, depth: int = 10
-) -> NDArray[np.float64]:
-    """(rows,) NDCG of the best `depth` unseen resources; every row of `later` holds one at least."""
-    scores = np.where(seen.toarray() > 0, -np.inf, scores)
-    depth = min(depth, scores.shape[1])
-    best = np.argsort(-scores, axis=1, kind="stable")[:, :depth]
-    hits = np.take_along_axis(later.toarray(), best, axis=1)
-    discounts = 1.0 / np.log2(np.arange(2, depth + 2))
-    ideal = np.cumsum(discounts)[np.minimum(np.diff(later.indptr), depth) - 1]
-    return np.asarray(hits @ discounts / ideal)
+def _contender(served: Served | None, trial: Trial, history: History, features: Features) -> Contender | None:
+    """The shards that the served release was tried with, which know nothing of what is asked; None where they would.
+
+    The release itself has learned from what is asked, so it cannot be asked.
+    """
+    check = served.release.manifest.check if served else None
+    if served is None or check is None or check.moment > trial.moment:
+        return None
+    model = replace(served.release, shards=tuple(shard for shard, _ in served.tried))
+    return Contender.of(model, trial, history, features)
+
+
+def _audience(source: Source) -> History:
+    """The events of those whose later ones are asked for: everybody's, or a sample's when there are very many.
+
+    The sample is a range of pseudonyms, which are as good as random.
+    """
+    probe = Part().beginning(_PROBE)
+    events = len(source(probe)) * BUCKETS / probe.end
+    return source(Part().beginning(min(1.0, _ASKED / max(1.0, events))))
+
+
+def _kept(former: Former | None) -> Mapping[_Job, Fitted]:
+    """The shards of a former release by number, with the moment before which they know everything."""
+    if former is None or former.release.manifest.check is None:
+        return {}
+    check = former.release.manifest.check
+    served: dict[_Job, Fitted] = {
+        (number, None): fitted for number, fitted in enumerate(_as_fitted(former.release))
+    }
+    tried: dict[_Job, Fitted] = {
+        (number, check.moment): Fitted(shard, record, uptakes)
+        for number, ((shard, uptakes), record) in enumerate(zip(former.tried, check.shards, strict=True))
+    }
+    return {**served, **tried}
+
+
+def _as_fitted(release: Release) -> list[Fitted]:
+    """A release's shards as if just trained; how many people took up each resource is not known of them."""
+    nothing = np.zeros(len(release.features.resources), dtype=np.float32)
+    return [
+        Fitted(shard, record, nothing)
+        for shard, record in zip(release.shards, release.manifest.shards, strict=True)
+    ]

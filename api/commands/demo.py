@@ -37,6 +37,7 @@ def demo(
         context,
         database_url=f"sqlite:///{folder / 'demo.db'}",
         releases_url=str(folder / "releases"),
+        register_url=str(folder / "erasures"),
         secret=base64.b64encode(secrets.token_bytes(32)).decode(),
         port=listening.getsockname()[1],
     )

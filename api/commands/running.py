@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from api import schema
 from api.administration import NoSuchApp
+from api.replaying import ensure_replayed
 from api.schema import SchemaOutdated
 from api.service import Service
 from api.settings import PREFIX, Settings, SettingsError, load
@@ -65,8 +66,13 @@ def settings_of(context: typer.Context, **more: Any) -> Settings:
         raise Failed(str(wrong), code=2) from None
 
 
-def with_service(context: typer.Context, work: Callable[[Service], Awaitable[T]]) -> T:
-    """Run work on a service whose database is up to date, and close it after."""
+def with_service(
+    context: typer.Context, work: Callable[[Service], Awaitable[T]], *, replay: bool = True
+) -> T:
+    """Run work on a service whose database is up to date, and close it after.
+
+    Without `replay`, whoever works sees to it that the register of erasures is replayed before people are spoken of.
+    """
     settings = settings_of(context)
 
     async def run() -> T:
@@ -75,6 +81,8 @@ def with_service(context: typer.Context, work: Callable[[Service], Awaitable[T]]
             with connecting():
                 async with service.database.read("") as connection:
                     await schema.require_current(connection)
+            if replay:
+                await ensure_replayed(service)
             return await work(service)
         finally:
             await service.close()

@@ -3,16 +3,13 @@
 from collections.abc import Collection, Iterable, Sequence
 from enum import StrEnum
 
-from consent.ledger import GRANTING, Cell, Change, Choice, State
+from consent.ledger import ENDINGS, GRANTING, Cell, Change, Choice, State
+from consent.prompts import ENDS_SOON
 from consent.purposes import Purpose
 from consent.signals import SIGNALS
 
 Name = tuple[str, Purpose]
 """A cell by its signal and purpose."""
-
-DAY = 86_400_000_000
-ENDS_SOON = 30 * DAY
-"""How long, in microseconds, before the end of a yes the page offers to renew it."""
 
 
 class Deed(StrEnum):
@@ -22,6 +19,7 @@ class Deed(StrEnum):
     ALL_ON = "all_on"
     ALL_OFF = "all_off"
     RENEW = "renew"
+    AGAIN = "again"
 
 
 def written(cell: Cell) -> str:
@@ -69,6 +67,8 @@ def chosen(
             return [_off(cell) for cell in cells if on(cell) or cell.state is State.UNKNOWN]
         case Deed.RENEW:
             return [_give(cell) for cell in cells if ends_soon(cell, now)]
+        case Deed.AGAIN:
+            return [_give(cell) for cell in cells if cell.state in ENDINGS]
         case Deed.SAVE:
             touched = [cell for cell in cells if (_name(cell) in ticked) != (_name(cell) in shown)]
             return [

@@ -1,17 +1,17 @@
 """Deleting everything: from the consent page, or by a link that needs neither a session nor a key."""
 
 from typing import Annotated
-from urllib.parse import quote
 
 import orjson
 from fastapi import APIRouter, Path, Request, Response
 
-from api import people, store
-from api.answers import ErasureOut
-from api.pages import sessions
-from api.pages.serving import PageRoute, Refusal, page, service_of, wants_html
-from api.pages.sessions import FormDep, VisitorDep, read_form, still_meant
+from api import erasing, people, store
+from api.answers import ErasedOut
+from api.pages import erased, sessions
+from api.pages.serving import PageRoute, Refusal, page, see_other, service_of, wants_html
+from api.pages.sessions import FormDep, PersonDep, read_form, still_meant
 from api.problems import Problem, declared, invalid
+from api.replaying import ensure_replayed
 from api.service import Service
 from api.tokens import BadToken, Kind, Token
 from consent.erasure import Erasure
@@ -24,7 +24,7 @@ FIELD, VALUE = "erase", "One-Click"
 
 
 @leaving.get("/me/delete")
-async def ask(request: Request, who: VisitorDep) -> Response:
+async def ask(request: Request, who: PersonDep) -> Response:
     """Say what goes, what cannot be undone, and how long it takes; a GET deletes nothing."""
     return page(
         request,
@@ -32,17 +32,18 @@ async def ask(request: Request, who: VisitorDep) -> Response:
         who=who,
         action="/me/delete",
         hours=service_of(request).settings.erasure_deadline_h,
+        backup_days=service_of(request).settings.backup_lifetime_d,
     )
 
 
 @leaving.post("/me/delete")
-async def delete(request: Request, who: VisitorDep, form: FormDep) -> Response:  # noqa: ARG001  the form's check is what is wanted
-    """Delete the person, end their session, and show the receipt."""
+async def delete(request: Request, who: PersonDep, form: FormDep) -> Response:  # noqa: ARG001  the form's check is what is wanted
+    """Delete the person, end their session, and lead to the page of the deletion, which can be opened again."""
     service = service_of(request)
     async with service.database.write(who.app_id) as connection:
-        done = await people.erase(service, connection, who.app_id, who.user_hash)
+        done = await erasing.erase(service, connection, who.app_id, who.user_hash)
     await service.database.scrub()
-    response = _deleted(request, done, who.app_name)
+    response = see_other(request, erased.path_of(service, done))
     sessions.end(service, response)
     return response
 
@@ -51,6 +52,7 @@ async def delete(request: Request, who: VisitorDep, form: FormDep) -> Response: 
 async def ask_by_link(request: Request, token: str) -> Response:
     """Show the button, and nothing else: mail scanners follow links too."""
     service = service_of(request)
+    await ensure_replayed(service)
     opened = _open(service, token)
     async with service.database.read(opened.app_id) as connection:
         dead = await store.link_was_used(connection, opened.nonce) or not await still_meant(
@@ -68,6 +70,7 @@ async def ask_by_link(request: Request, token: str) -> Response:
         field=FIELD,
         value=VALUE,
         hours=service.settings.erasure_deadline_h,
+        backup_days=service.settings.backup_lifetime_d,
     )
 
 
@@ -78,7 +81,7 @@ _FORM = {"type": "object", "required": [FIELD], "properties": {FIELD: {"type": "
     "/erase/{token}",
     summary="Delete a person by their link",
     responses={
-        200: {"model": ErasureOut, "description": "The erasure"},
+        200: {"model": ErasedOut, "description": "The erasure"},
         **declared(400, 404, 410, 413, 422, 503),
     },
     openapi_extra={
@@ -99,6 +102,7 @@ async def delete_by_link(
     html = wants_html(request)
     try:
         service = service_of(request)
+        await ensure_replayed(service)
         opened = _open(service, token)
         form = await read_form(request)
         if form.multi_items() != [(FIELD, VALUE)]:
@@ -108,9 +112,11 @@ async def delete_by_link(
         if html:
             raise
         raise _problem(refused) from None
-    if html:
-        return _deleted(request, done, name)
-    return Response(orjson.dumps(people.erasure_json(done)), media_type="application/json")
+    path = erased.path_of(service, done)
+    if html:  # and no redirect, which RFC 8058 forbids
+        return erased.show(request, done, name, path)
+    document = {**people.erasure_json(done), "page_url": service.settings.public_url + path}
+    return Response(orjson.dumps(document), media_type="application/json")
 
 
 def _problem(refused: Refusal) -> Problem:
@@ -134,16 +140,7 @@ async def _erase_once(service: Service, opened: Token) -> tuple[Erasure, str]:
         first = await store.use_link(connection, opened.nonce, opened.expires_at, service.clock())
         if not first or not await still_meant(connection, opened):
             raise Refusal(410, "link_over")
-        done = await people.erase(service, connection, opened.app_id, opened.user_hash)
+        done = await erasing.erase(service, connection, opened.app_id, opened.user_hash)
         name = await app_name(connection, opened.app_id)
     await service.database.scrub()
     return done, name or opened.app_id
-
-
-def _deleted(request: Request, done: Erasure, name: str) -> Response:
-    document = people.erasure_json(done)
-    # The session is gone and nothing is kept to ask for later, so the page carries the file itself.
-    file = "data:application/json;charset=utf-8," + quote(
-        orjson.dumps(document, option=orjson.OPT_INDENT_2).decode()
-    )
-    return page(request, "deleted.html", done=done, app_name=name, file=file)

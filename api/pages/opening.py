@@ -7,6 +7,7 @@ from api.pages import sessions
 from api.pages.serving import LANGUAGE_COOKIE, RETURNS, PageRoute, Refusal, asset, page, see_other, service_of
 from api.pages.sessions import still_meant
 from api.pages.wording import LANGUAGES
+from api.replaying import ensure_replayed
 from api.service import Service
 from api.tokens import BadToken, Kind, Token
 
@@ -26,6 +27,7 @@ async def landing(request: Request) -> Response:
 async def open_link(request: Request, token: str) -> Response:
     """Open a person's page by their link, which works once."""
     service = service_of(request)
+    await ensure_replayed(service)
     opened = _open(service, token)
     async with service.database.write(opened.app_id) as connection:
         there = await still_meant(connection, opened)
@@ -34,7 +36,7 @@ async def open_link(request: Request, token: str) -> Response:
         raise Refusal(410, "link_over")
     response = see_other(request, _LEADS_TO[opened.kind])
     if first:
-        sessions.begin(service, response, opened.app_id, opened.user_hash, opened.subject_id)
+        sessions.begin(service, response, opened.app_id, opened.user_hash, opened.subject_id, opened.guardian)
     return response
 
 
@@ -50,7 +52,11 @@ def _open(service: Service, token: str) -> Token:
 def _same_person(service: Service, request: Request, opened: Token) -> bool:
     """Tell whether the browser is in the person's pages already: then a link opened twice does no harm."""
     session = sessions.session_of(service, request)
-    return session is not None and (session.app_id, session.user_hash) == (opened.app_id, opened.user_hash)
+    if session is None:
+        return False
+    return (session.app_id, session.user_hash, session.guardian) == (
+        opened.app_id, opened.user_hash, opened.guardian,
+    )  # fmt: skip
 
 
 @opening.get("/me/language")

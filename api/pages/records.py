@@ -1,21 +1,22 @@
 """What a person can read and keep: the history of their choices, receipts, and a copy of everything."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-import orjson
 from fastapi import APIRouter, Request, Response
 
-from api import people
+from api import archive, exporting, transparency
 from api.pages.serving import PageRoute, Refusal, language, page, service_of
-from api.pages.sessions import Visitor, VisitorDep
+from api.pages.sessions import PersonDep, Visitor, VisitorDep
+from api.pages.wording import words
+from api.receipts import FILES, FORMATS, JSON
 from consent import store as ledger
 from consent.ledger import ConsentEvent
-from consent.receipts import canonical
+from consent.notices.wording import wording
+from consent.receipts.records import microseconds
 from consent.signals import SIGNALS
 
 records = APIRouter(route_class=PageRoute, include_in_schema=False)
@@ -31,6 +32,9 @@ class Entry:
     receipt_id: str
     method: str
     notice_version: str
+    by: str
+    shown: int
+    """How many choices there were to make, these among them; 0 where nobody said."""
     lines: Sequence["Line"]
 
 
@@ -59,7 +63,15 @@ def _entry(events: Sequence[ConsentEvent]) -> Entry:
     lines = _lines(
         (event.signal, event.state.value, event.expires_at, event.purpose.value) for event in events
     )
-    return Entry(first.at, first.receipt_id, first.method, first.notice_version, lines)
+    return Entry(
+        at=first.at,
+        receipt_id=first.receipt_id,
+        method=first.method,
+        notice_version=first.notice_version,
+        by=first.actor.type,
+        shown=len(first.shown or ()),
+        lines=lines,
+    )
 
 
 def _lines(choices: Iterable[tuple[str, str, int | None, str]]) -> list[Line]:
@@ -70,22 +82,28 @@ def _lines(choices: Iterable[tuple[str, str, int | None, str]]) -> list[Line]:
     return [Line(*alike, purposes) for alike, purposes in together.items()]
 
 
+def _shown(receipt: Mapping[str, Any]) -> list[tuple[str, Sequence[str]]]:
+    """Return what a receipt says was shown, signal by signal, in the order of the pages."""
+    shown = {each["signal"]: each["purposes"] for each in receipt.get("shown") or []}
+    return [(signal, shown[signal]) for signal in SIGNALS if signal in shown]
+
+
 def _titles(request: Request) -> dict[str, str]:
     return {signal.id: signal.texts[language(request)].title for signal in SIGNALS.values()}
 
 
-@records.get("/me/receipts/{receipt_id}.json")
-async def download_receipt(request: Request, who: VisitorDep, receipt_id: str) -> Response:
-    """Hand over a receipt as canonical JSON."""
-    body, _ = await _receipt(request, who, receipt_id)
-    return _download(canonical(body).encode(), "application/json", f"receipt-{receipt_id}.json")
-
-
-@records.get("/me/receipts/{receipt_id}.jws")
-async def download_signed_receipt(request: Request, who: VisitorDep, receipt_id: str) -> Response:
-    """Hand over a receipt with its signature (RFC 7515)."""
-    _, jws = await _receipt(request, who, receipt_id)
-    return _download(jws.encode(), "application/jose", f"receipt-{receipt_id}.jws")
+@records.get("/me/receipts/{receipt_id}.{ending}")
+async def download_receipt(request: Request, who: VisitorDep, receipt_id: str, ending: str) -> Response:
+    """Hand over a receipt as a file: JSON with its proof, signed (RFC 7515), or in the format of another program."""
+    if ending not in FILES:
+        raise Refusal(404, "not_found")
+    media_type = FILES[ending]
+    body, jws = await _receipt(request, who, receipt_id)
+    if media_type == JSON:  # what people keep has its proof with it
+        service = service_of(request)
+        body = await transparency.receipt_with_proof(service, who.app_id, who.user_hash, receipt_id) or body
+    content = FORMATS[media_type](body, jws)
+    return _download(content, media_type, f"receipt-{receipt_id}.{ending}")
 
 
 @records.get("/me/receipts/{receipt_id}")
@@ -96,22 +114,38 @@ async def show_receipt(request: Request, who: VisitorDep, receipt_id: str) -> Re
         (
             purpose["pii_information"]["pii_type"],
             purpose["event"]["event_state"],
-            _microseconds(purpose["event"]["expires_at"]),
+            None if (end := purpose["event"]["expires_at"]) is None else microseconds(end),
             purpose["purpose"],
         )
         for purpose in body["purposes"]
     )
-    at = _microseconds(body["purposes"][0]["event"]["event_time"])
-    return page(request, "receipt.html", who=who, receipt=body, at=at, lines=lines, titles=_titles(request))
+    first = body["purposes"][0]
+    at = microseconds(first["event"]["event_time"])
+    told = wording(language(request))
+    return page(
+        request,
+        "receipt.html",
+        who=who,
+        receipt=body,
+        facts=first,
+        told=told.facts,
+        kept={_titles(request)[line.signal]: told.span(SIGNALS[line.signal].retention) for line in lines},
+        controller=next(party for party in body["parties"] if party["role"] == "controller"),
+        guardian=any(party["role"] == "guardian" for party in body["parties"]),
+        at=at,
+        lines=lines,
+        shown=_shown(body),
+        shown_at=None if (seen := first["event"]["shown_at"]) is None else microseconds(seen),
+        titles=_titles(request),
+    )
 
 
 @records.get("/me/export")
-async def export(request: Request, who: VisitorDep) -> Response:
-    """Hand over everything held on the person."""
-    service = service_of(request)
-    async with service.database.read(who.app_id) as connection:
-        held = await people.export(service, connection, who.app_id, who.user_hash)
-    return _download(orjson.dumps(held, option=orjson.OPT_INDENT_2), "application/json", "my-data.json")
+async def export(request: Request, who: PersonDep) -> Response:
+    """Hand over everything held on the person: a page in their language, and the files beside it."""
+    told = words(language(request))
+    chunks = archive.as_zip(service_of(request), who.app_id, who.user_hash, told)
+    return await exporting.streamed(chunks, archive.MEDIA_TYPE, _attached("my-data.zip"))
 
 
 async def _receipt(request: Request, who: Visitor, receipt_id: str) -> tuple[dict[str, Any], str]:
@@ -127,11 +161,9 @@ async def _receipt(request: Request, who: Visitor, receipt_id: str) -> tuple[dic
     return found
 
 
-def _microseconds(time: str | None) -> int | None:
-    return None if time is None else int(datetime.fromisoformat(time).timestamp() * 1_000_000)
-
-
 def _download(content: bytes, media_type: str, name: str) -> Response:
-    return Response(
-        content, media_type=media_type, headers={"Content-Disposition": f'attachment; filename="{name}"'}
-    )
+    return Response(content, media_type=media_type, headers=_attached(name))
+
+
+def _attached(name: str) -> dict[str, str]:
+    return {"Content-Disposition": f'attachment; filename="{name}"'}

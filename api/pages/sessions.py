@@ -13,8 +13,10 @@ from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 
 from api.pages.serving import Refusal, base_path, service_of
+from api.replaying import ensure_replayed
 from api.service import Service
 from api.tokens import BadToken, Kind, Token
+from consent.ledger import GUARDIAN, SELF, Actor
 from consent.pseudonyms import derived_key
 from consent.store import app_name, find_subject
 
@@ -31,6 +33,13 @@ class Visitor:
     user_hash: bytes
     subject_id: str | None
     csrf: str
+    guardian: str | None = None
+    """Pseudonym of the guardian who acts for them, when it is not they who look."""
+
+    @property
+    def actor(self) -> Actor:
+        """Who acts on the page."""
+        return SELF if self.guardian is None else Actor(GUARDIAN, self.guardian)
 
 
 def cookie_name(service: Service) -> str:
@@ -40,14 +49,19 @@ def cookie_name(service: Service) -> str:
 
 
 def begin(
-    service: Service, response: Response, app_id: str, user_hash: bytes, subject_id: str | None
+    service: Service,
+    response: Response,
+    app_id: str,
+    user_hash: bytes,
+    subject_id: str | None,
+    guardian: str | None,
 ) -> None:
     """Give the browser a session."""
     ttl_s = service.settings.session_ttl_s
     expires_at = service.clock() + ttl_s * 1_000_000
     response.set_cookie(
         cookie_name(service),
-        service.tokens.make(Kind.SESSION, app_id, user_hash, subject_id, expires_at),
+        service.tokens.make(Kind.SESSION, app_id, user_hash, subject_id, expires_at, guardian),
         max_age=ttl_s,
         path=base_path(service) or "/",
         secure=service.settings.public_url.startswith("https://"),
@@ -87,6 +101,7 @@ async def still_meant(connection: AsyncConnection, token: Token) -> bool:
 async def visitor(request: Request) -> Visitor:
     """Return who is looking; a refusal when there is no session, or none any more."""
     service = service_of(request)
+    await ensure_replayed(service)
     session = session_of(service, request)
     if session is None:
         raise Refusal(403, "no_session")
@@ -95,11 +110,26 @@ async def visitor(request: Request) -> Visitor:
             raise Refusal(403, "no_session")
         name = await app_name(connection, session.app_id)
     return Visitor(
-        session.app_id, name or session.app_id, session.user_hash, session.subject_id, _csrf(service, session)
+        session.app_id,
+        name or session.app_id,
+        session.user_hash,
+        session.subject_id,
+        _csrf(service, session),
+        session.guardian,
     )
 
 
 VisitorDep = Annotated[Visitor, Depends(visitor)]
+
+
+async def person_alone(who: VisitorDep) -> Visitor:
+    """Return the person themselves; a refusal for a guardian, who chooses for them and sees nothing of what they do."""
+    if who.guardian is not None:
+        raise Refusal(403, "person_alone")
+    return who
+
+
+PersonDep = Annotated[Visitor, Depends(person_alone)]
 
 
 def _csrf(service: Service, session: Token) -> str:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 
 from api.pages.reasons import Reasons, reasons
 from api.pages.serving import PageRoute, country, language, page, service_of
-from api.pages.sessions import VisitorDep
+from api.pages.sessions import PersonDep
 from api.recommending import Recommending
 from consent.signals import SIGNALS
 from recommender import explanation
@@ -34,7 +34,7 @@ class Reasoned:
 
 
 @why.get("/me/why")
-async def show(request: Request, who: VisitorDep) -> Response:
+async def show(request: Request, who: PersonDep) -> Response:
     """Rank as the app would, and show the reasons; nothing is recorded."""
     service = service_of(request)
     locale = language(request)
@@ -49,7 +49,7 @@ async def show(request: Request, who: VisitorDep) -> Response:
             item.resource,
             item.score,
             document["explanation"]["text"],
-            reasons(document["explanation"], done.ranking.titles),
+            reasons(document["explanation"], done.ranking.shelf.titles),
             document["explanation"]["counterfactuals"],
         )
         for item, document in zip(done.ranking.items, documents, strict=True)

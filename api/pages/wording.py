@@ -9,7 +9,10 @@ from typing import Any
 
 import yaml
 
-LANGUAGES: Mapping[str, str] = {"en": "English", "es": "Español"}
+from api.negotiation import weighted
+from consent.notices.wording import RIGHT_TO_LEFT, plural, wording
+
+LANGUAGES: Mapping[str, str] = {"en": "English", "es": "Español", "hi": "हिन्दी", "ar": "العربية"}
 """The languages of the pages, by the name that their speakers give them; the first is the fallback."""
 
 
@@ -27,8 +30,14 @@ class Words:
         return text.format(**values) if values else text
 
     def count(self, key: str, number: int, **values: object) -> str:
-        """Return a text for one or for another number of things: its keys end in `.one` and `.other`."""
-        return self(f"{key}.{'one' if number == 1 else 'other'}", number=number, **values)
+        """Return the text for a number of things: its keys end in `.one`, `.other` and what else the language tells apart."""
+        own = f"{key}.{plural(self.locale, number)}"
+        return self(own if own in self.texts else f"{key}.other", number=number, **values)
+
+    @property
+    def direction(self) -> str:
+        """Which way the language is written, as HTML says it."""
+        return "rtl" if self.locale in RIGHT_TO_LEFT else "ltr"
 
     def day(self, at: int) -> str:
         """Write the day (UTC) of a moment in microseconds."""
@@ -41,11 +50,7 @@ class Words:
 
     def span(self, length: timedelta) -> str:
         """Write a length of time in the largest unit that is whole."""
-        if length.days % 365 == 0:
-            return self.count("span.years", length.days // 365)
-        if length.days >= 180:
-            return self.count("span.months", round(length.days / 30.5))
-        return self.count("span.days", length.days)
+        return wording(self.locale).span(length)
 
     def topic(self, topic: str) -> str:
         """Write the name of a topic; of one that is not known, its id with spaces."""
@@ -62,16 +67,19 @@ def _moment(at: int) -> datetime:
 
 @cache
 def words(locale: str) -> Words:
-    """Return the words of one of `LANGUAGES`."""
+    """Return the words of one of `LANGUAGES`: the pages' own, and those of the catalogue of signals and purposes."""
     text = (resources.files("api.pages") / "texts" / f"{locale}.yaml").read_text("utf-8")
     tree = yaml.safe_load(text)
     months = tuple(tree.pop("months"))
+    catalogue = wording(locale)
+    tree["purposes"] = catalogue.purposes
+    tree["stored"] = {signal: texts["stored"] for signal, texts in catalogue.signals.items()}
     return Words(locale, dict(_flat(tree)), months)
 
 
 def _flat(tree: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
     for name, value in tree.items():
-        if isinstance(value, dict):
+        if isinstance(value, Mapping):
             yield from _flat(value, f"{before}{name}.")
         else:
             yield f"{before}{name}", str(value)
@@ -86,18 +94,6 @@ def preferred(chosen: str | None, accept_language: str) -> str:
     """
     if chosen in LANGUAGES:
         return str(chosen)
-    wanted: list[tuple[float, str]] = []
-    for entry in accept_language.split(",")[:20]:
-        name, _, parameter = entry.strip().partition(";")
-        language = name.strip().split("-", 1)[0].lower()
-        if language in LANGUAGES:
-            wanted.append((-_quality(parameter), language))
-    return min(wanted, key=lambda each: each[0])[1] if wanted else next(iter(LANGUAGES))
-
-
-def _quality(parameter: str) -> float:
-    name, _, value = parameter.strip().partition("=")
-    try:
-        return float(value) if name.strip() == "q" else 1.0
-    except ValueError:
-        return 0.0
+    tags = ((tag.split("-", 1)[0], weight) for tag, weight in weighted(accept_language))
+    wanted = [(weight, language) for language, weight in tags if language in LANGUAGES and weight > 0]
+    return max(wanted, key=lambda each: each[0])[1] if wanted else next(iter(LANGUAGES))

@@ -6,10 +6,15 @@ from fastapi import APIRouter, Response
 from api.answers import ReadyOut
 from api.database import Unreachable
 from api.dependencies import ServiceDep
-from api.problems import NO_STORE
+from api.problems import NO_STORE, declared
 from api.schema import SchemaOutdated, require_current
+from consent.receipts import keyring
+from consent.receipts.signing import key_set
 
 router = APIRouter(tags=["health"])
+
+JWKS_MAX_AGE_S = 300
+"""How long a copy of the key set may be kept; a new key is published for longer before it signs."""
 
 
 @router.get("/healthz", summary="Alive")
@@ -35,6 +40,8 @@ async def ready(service: ServiceDep) -> Response:
         reasons.append(f"the database cannot be reached ({unreachable})")
     except Exception as error:  # noqa: BLE001  whatever it is, the service is not ready, and says so
         reasons.append(f"the database cannot be reached ({type(error).__name__})")
+    if not service.readiness.replayed:
+        reasons.append("the register of erasures is not replayed yet")
     if not service.models.ready:
         reasons.append("the catalogue and the models were not read yet")
     degraded = sorted(set(service.models.faults.values()))
@@ -49,9 +56,16 @@ async def ready(service: ServiceDep) -> Response:
     summary="Keys that verify receipts",
     response_class=Response,
     responses={
-        200: {"content": {"application/jwk-set+json": {"schema": {"$ref": "#/components/schemas/JwksOut"}}}}
+        200: {"content": {"application/jwk-set+json": {"schema": {"$ref": "#/components/schemas/JwksOut"}}}},
+        **declared(503),
     },
 )
 async def public_keys(service: ServiceDep) -> Response:
-    """The JWK set (RFC 7517) for the receipts' signatures."""
-    return Response(orjson.dumps(service.signer.public_keys), media_type="application/jwk-set+json")
+    """The JWK set (RFC 7517) for the receipts' signatures: every key there ever was, the next one included."""
+    async with service.database.read("") as connection:
+        keys = await keyring.generations(connection)
+    return Response(
+        orjson.dumps(key_set(key.public for key in keys)),
+        media_type="application/jwk-set+json",
+        headers={"Cache-Control": f"public, max-age={JWKS_MAX_AGE_S}"},
+    )

@@ -6,19 +6,19 @@ import orjson
 from fastapi import APIRouter, Depends, Path, Request, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from api import releasing, training
 from api.answers import ReleaseOut, ReleasesOut, TrainingOut
 from api.dependencies import RETRIED, ServiceDep, requires
 from api.idempotency import json_response, once
 from api.keys import Caller, Scope
 from api.problems import Problem, declared, not_found
-from consent.receipts import rfc3339
+from api.releasing import NoSuchRelease, NotServable
+from consent.receipts.records import rfc3339
 from recommender import registry
 from recommender.registry import ReleaseRecord
 
 router = APIRouter(prefix="/v1", tags=["releases"])
 TrainCaller = Annotated[Caller, Depends(requires(Scope.TRAIN))]
-
-SERVABLE = ("candidate", "promoted", "retired")
 
 
 def _shown(record: ReleaseRecord) -> dict[str, Any]:
@@ -55,7 +55,7 @@ async def train(http: Request, service: ServiceDep, caller: TrainCaller) -> Resp
     """Ask for a training; a worker does it. One that still waits serves for all who ask."""
 
     async def work(connection: AsyncConnection) -> tuple[int, dict[str, Any]]:
-        training_id = await registry.ask_training(connection, caller.app_id, "asked", service.clock())
+        training_id = await training.ask(connection, caller.app_id, "asked", service.clock())
         return 202, {"training_id": training_id, "status": "waiting"}
 
     return await once(service, http, caller, work)
@@ -79,14 +79,12 @@ async def promote(
     """Serve a release from now on. One that has learned from somebody who left since is refused (409)."""
 
     async def work(connection: AsyncConnection) -> tuple[int, dict[str, Any]]:
-        record = await registry.find_release(connection, caller.app_id, release_id)
-        if record is None:
-            raise not_found()
-        if record.status not in SERVABLE:
-            raise Problem(409, "conflict", f"this release is {record.status}")
-        if not await registry.promote(connection, caller.app_id, record, service.clock()):
-            raise Problem(409, "conflict", "this release has learned from somebody who left since")
-        promoted = await registry.find_release(connection, caller.app_id, release_id)
-        return 200, _shown(promoted or record)
+        try:
+            record = await releasing.promote(connection, caller.app_id, release_id, service.clock())
+        except NoSuchRelease:
+            raise not_found() from None
+        except NotServable as refused:
+            raise Problem(409, "conflict", str(refused)) from None
+        return 200, _shown(record)
 
     return await once(service, http, caller, work)

@@ -11,12 +11,13 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import httpx
 import pytest
 from typer.testing import CliRunner, Result
 
-from api import keys
+from api import jobs, keys, training
 from api.app import create_app
 from api.cli import app
 from api.service import Service
@@ -33,6 +34,7 @@ class Shell:
         self.environment = {
             "ASSENT_DATABASE_URL": f"sqlite:///{folder / 'assent.db'}",
             "ASSENT_RELEASES_URL": str(folder / "releases"),
+            "ASSENT_REGISTER_URL": str(folder / "erasures"),
             "ASSENT_SECRET": SECRET,
         }
 
@@ -110,6 +112,29 @@ def test_a_key_without_the_scope_is_refused(registered: Shell) -> None:
     assert status_with(registered, key) == 403
 
 
+def test_one_click_links_are_turned_off_for_one_app(registered: Shell) -> None:
+    """It is told, listed, and turned on again; an app that is not there is named."""
+    assert f"{APP} one-click links on" in said(registered("apps", "list"))
+    off = registered("apps", "one-click", "--off", "--app", APP)
+    assert (off.exit_code, said(off)) == (0, f"One-click links of {APP} are off.")
+    assert f"{APP} one-click links off" in said(registered("apps", "list"))
+    assert registered("apps", "one-click", "--on", "--app", APP).exit_code == 0
+    assert f"{APP} one-click links on" in said(registered("apps", "list"))
+    lost = registered("apps", "one-click", "--on", "--app", "nobody")
+    assert (lost.exit_code, "there is no app nobody" in said(lost)) == (1, True)
+
+
+def test_signing_keys_are_rotated_and_listed(shell: Shell) -> None:
+    """The next key is told by its name, is listed as still to come, and the one that signs beside it."""
+    assert shell("migrate").exit_code == 0
+    rotated = shell("signing", "rotate", "--overlap-h", "5")
+    assert rotated.exit_code == 0
+    kid = said(rotated).split()[1]
+    newest, first = shell("signing", "list").output.splitlines()
+    assert newest.startswith(f"{kid}  signs from ")
+    assert "  signed from " in first
+
+
 def test_an_unknown_scope_is_named(registered: Shell) -> None:
     """A scope that there is not is refused before anything is made."""
     result = registered("keys", "create", "--app", APP, "--scope", "everything")
@@ -182,10 +207,20 @@ def test_training_erasing_and_exporting(registered: Shell) -> None:
     file = registered.folder / "export.json"
     assert registered("export", "simulated-3", "--app", APP, "--output", str(file)).exit_code == 0
     assert len(json.loads(file.read_text("utf-8"))["events"]) == 12
+    zipped = registered.folder / "export.zip"
+    asked = ("export", "simulated-3", "--app", APP, "--output", str(zipped), "--language", "ar")
+    assert registered(*asked).exit_code == 0
+    with ZipFile(zipped) as archive:
+        assert len(json.loads(archive.read("events.json"))) == 12
+        assert 'dir="rtl"' in archive.read("index.html").decode()
+    unknown = registered(*asked[:-1], "tlh")
+    assert (unknown.exit_code, "tlh is not a language" in said(unknown)) == (2, True)
+    nowhere = registered(*asked[:5], str(registered.folder / "none" / "export.zip"))
+    assert (nowhere.exit_code, "No such file" in said(nowhere)) == (1, True)
     erased = registered("erase", "simulated-3", "--app", APP)
     assert erased.exit_code == 0
     erasure = json.loads(erased.stdout)
-    assert (erasure["status"], erasure["counts"]["event"]) == ("retraining", 12)
+    assert (erasure["status"], erasure["counts"]["event"]) == ("rows_erased", 12)
     held = json.loads(registered("export", "simulated-3", "--app", APP).stdout)
     assert (held["subject_id"], held["events"], held["receipts"]) == (None, [], [])
 
@@ -203,14 +238,60 @@ def test_evaluating_a_file(shell: Shell) -> None:
                     [f"u{user}", f"i{item}", 1_700_000_000 + 3_600 * (20 * place + user % 20), "views"]
                 )
     reports = shell.folder / "reports"
-    result = shell(
-        "evaluate", str(file), "--models", "popularity,ease", "--output", str(reports), ASSENT_SECRET=""
-    )
+    asked = ("evaluate", str(file), "--models", "popularity,ease", "--trials", "3", "--output", str(reports))
+    result = shell(*asked, ASSENT_SECRET="")
     assert result.exit_code == 0
     assert "popularity" in said(result).lower()
     assert "ease" in said(result).lower()
     assert (reports / "report.html").stat().st_size > 10_000
     assert json.loads((reports / "report.json").read_text("utf-8"))
+    again = shell("evaluate", "run", *asked[1:], ASSENT_SECRET="")
+    assert again.exit_code == 0
+    fewer = ("--trials", "0", "--output", str(shell.folder / "other"))
+    assert shell(*asked[:4], *fewer, ASSENT_SECRET="").exit_code == 0
+    compared = shell("evaluate", "compare", str(reports), str(shell.folder / "other"), ASSENT_SECRET="")
+    assert compared.exit_code == 0
+    assert "trials: 3 -> 0" in said(compared)
+    assert "no clear" in said(compared)
+
+
+def test_comparing_what_is_no_report(shell: Shell) -> None:
+    """A folder without a report is named."""
+    result = shell("evaluate", "compare", str(shell.folder), str(shell.folder), ASSENT_SECRET="")
+    assert result.exit_code == 1
+    assert "there is no report.json" in said(result)
+
+
+def test_estimating_a_policy(shell: Shell) -> None:
+    """Estimates, overlap and notes of a file of impressions are printed; a wrong cell is named, and nothing printed."""
+    rows = ["chance,reward,target,person"]
+    rows += [f"{0.5},{place % 2},{0.4 + 0.2 * (place % 2)},{place // 4}" for place in range(80)]
+    file = shell.folder / "shown.csv"
+    file.write_text("\n".join(rows), encoding="utf-8")
+    asked = ("evaluate", "policy", str(file), "--propensity", "chance", "--clip", "1.1")
+    result = shell(*asked, ASSENT_SECRET="")
+    assert result.exit_code == 0
+    assert re.search(r"\bips\s+0\.6\s+0\.6 to 0\.6\s+0\.1\s+0\.1 to 0\.1\s+better", result.output)
+    assert re.search(r"clipped_ips\s+0\.55", result.output)
+    assert "80 impressions, 20 units to resample" in said(result)
+    file.write_text("\n".join([*rows, "0,1,0.5,9"]), encoding="utf-8")
+    refused = shell(*asked, ASSENT_SECRET="")
+    assert refused.exit_code == 1
+    assert "column 'chance', row 81: 0 is not a probability" in said(refused)
+    assert "ips" not in said(refused)
+
+
+def test_evaluating_without_the_extra(shell: Shell) -> None:
+    """Where the libraries of the extra are missing, the command says what to install."""
+    # In a process of its own: modules that were half imported here would stay for the tests after.
+    without = (
+        "import sys; sys.modules['optuna'] = None; from api.cli import app; app(['evaluate', 'events.csv'])"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", without], cwd=shell.folder, capture_output=True, check=False
+    )
+    assert result.returncode == 1
+    assert b"pip install 'assent[evaluation]'" in result.stderr
 
 
 def test_evaluating_consented_events(registered: Shell) -> None:
@@ -221,7 +302,13 @@ def test_evaluating_consented_events(registered: Shell) -> None:
     assert nobody.exit_code == 1
     assert "nobody has granted a signal for `measure`" in said(nobody)
     registered.in_service(community.settle_in)
-    assert registered("evaluate", "--app", APP, "--models", "popularity", "--output", reports).exit_code == 0
+    done = registered("evaluate", "--app", APP, "--models", "popularity", "--output", reports)
+    assert done.exit_code == 0
+    assert "answers that the service gave say where to turn in a crisis" in said(done)
+    found = json.loads((Path(reports) / "report.json").read_text("utf-8"))
+    assert found["safety"]["support"]
+    assert found["facts"]["people_granting"] == {"views": 48}
+    assert not (Path(reports) / "people.parquet").exists()
 
 
 @pytest.mark.parametrize(
@@ -241,6 +328,36 @@ def test_a_wrong_setting_is_refused_by_name(
     assert result.exit_code == 2
     assert message in said(result)
     assert "c2hvcnQ=" not in said(result)
+
+
+async def dead_training(service: Service) -> str:
+    """Let a training be asked for and fail for the last time; its job's id."""
+    async with service.database.write(APP) as connection:
+        job_id = await training.ask(connection, APP, "erasure", service.clock())
+        held = await jobs.lease(connection, [jobs.TRAINING], service.clock())
+        assert held is not None
+        await jobs.fail(connection, held, "OSError", None)
+    return job_id
+
+
+def test_dead_jobs_are_seen_tried_again_and_dropped(registered: Shell) -> None:
+    """`assent jobs` shows what is not done with its whole id; one that is dead may be retried or dropped, others not."""
+    assert said(registered("jobs", "list")) == "There are none."
+    job_id = registered.in_service(dead_training)
+    shown = said(registered("jobs", "list"))
+    for told in (job_id, APP, "training", "erasure", "dead", "OSError"):
+        assert told in shown
+    assert said(registered("jobs", "list", "--status", "waiting")) == "There are none."
+    assert said(registered("jobs", "retry", job_id)) == f"Job {job_id} is due now."
+    assert "waiting" in said(registered("jobs", "list"))
+    refused = registered("jobs", "drop", job_id)
+    assert (refused.exit_code, said(refused)) == (1, f"there is no dead job {job_id}")
+    other = registered.in_service(dead_training)
+    assert said(registered("jobs", "drop", other)) == f"Job {other} is dropped."
+    assert other not in said(registered("jobs", "list"))
+    assert registered("jobs", "retry", other).exit_code == 1
+    wrong = registered("jobs", "list", "--status", "lost")
+    assert (wrong.exit_code, said(wrong)) == (2, "lost is not a status: waiting, running, dead or done")
 
 
 def test_an_outdated_database_is_told_plainly(shell: Shell) -> None:

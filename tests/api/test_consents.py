@@ -9,6 +9,7 @@ from joserfc.jwk import KeySet
 from api.service import Service
 from consent import store as ledger
 from consent.ledger import fold
+from consent.notices.wording import LOCALES
 from consent.signals import SIGNALS
 from tests.conftest import APP, NOTICE, Caller, Clock, event
 
@@ -26,6 +27,7 @@ async def test_everything_is_unknown_before_anyone_chose(client: Caller) -> None
     document = (await client.get("/v1/users/u1/consents")).json()
     assert len(document["consents"]) == 3 * len(SIGNALS)
     assert {each["state"] for each in document["consents"]} == {"unknown"}
+    assert document["as_of"] == 0
 
 
 async def test_a_choice_changes_one_cell_and_gives_a_receipt(client: Caller) -> None:
@@ -157,7 +159,7 @@ async def test_signals_and_notices_need_no_key(client: Caller) -> None:
     client.http.headers.pop("Authorization")
     signals = (await client.get("/v1/signals")).json()["signals"]
     assert [each["id"] for each in signals] == list(SIGNALS)
-    assert all(set(each["texts"]) == {"en", "es"} for each in signals)
+    assert all(set(each["texts"]) == set(LOCALES) for each in signals)
     notice = (await client.get("/v1/notices/es")).json()
     assert (notice["version"], notice["locale"], len(notice["sha256"])) == (NOTICE, "es", 64)
     assert (await client.get("/v1/notices/xx")).status_code == 404

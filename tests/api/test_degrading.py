@@ -1,5 +1,6 @@
 """When the database or the release is gone: where to turn is still told, everything else fails closed, and all of it recovers."""
 
+import asyncio
 import contextlib
 import shutil
 import sqlite3
@@ -90,11 +91,24 @@ def remove_logs(folder: Path) -> None:
         beside.unlink()
 
 
+async def held_alone(service: Service, folder: Path) -> sqlite3.Connection:
+    """Hold the service's file as another process might that lets nobody else in; until then the service runs on."""
+    holder = sqlite3.connect(folder / "assent.db", isolation_level=None, timeout=0)
+    holder.execute("PRAGMA locking_mode=EXCLUSIVE")
+    async with asyncio.timeout(60):
+        while True:
+            await service.database.close()
+            with contextlib.suppress(sqlite3.OperationalError):  # it looked for a new release meanwhile
+                holder.execute("BEGIN EXCLUSIVE")
+                return holder
+            await asyncio.sleep(0.01)
+
+
 @ON_SQLITE
 async def test_sqlite_that_is_damaged(service: Service, client: Caller, tmp_path: Path) -> None:
     """A file that is no database any more is told as such, not as a fault of ours."""
     await client.recommend("u1")
-    await service.database.close()
+    (await held_alone(service, tmp_path)).close()
     path = tmp_path / "assent.db"
     whole = path.read_bytes()
     remove_logs(tmp_path)
@@ -112,10 +126,7 @@ async def test_a_locked_file_is_waited_for_and_then_told(
 ) -> None:
     """While another process holds the file alone, a list is unavailable rather than wrong."""
     await client.recommend("u1")
-    await service.database.close()
-    holder = sqlite3.connect(tmp_path / "assent.db", isolation_level=None)
-    holder.execute("PRAGMA locking_mode=EXCLUSIVE")
-    holder.execute("BEGIN EXCLUSIVE")
+    holder = await held_alone(service, tmp_path)
     answer = await client.post("/v1/recommendations", {"user_id": "u1"})
     holder.rollback()
     holder.close()

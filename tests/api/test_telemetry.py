@@ -15,12 +15,14 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import (  # noqa: TI
     InMemorySpanExporter,
 )
 
-from api import administration, telemetry
+from api import administration, jobs, removals, telemetry, training
 from api.app import create_app
+from api.job_figures import JobFigures
 from api.keys import Scope
 from api.service import Service
+from api.worker import KINDS
 from tests.api.witness import ON_SQLITE
-from tests.conftest import APP, Caller, event
+from tests.conftest import APP, Caller, Clock, event
 
 CANARY = "canary7f3a"
 
@@ -163,3 +165,43 @@ async def test_nothing_is_reported_unless_asked_for(service: Service, tmp_path: 
     """With the setting off, the application is told so in so many words."""
     assert telemetry.configured(service) == telemetry.OFF
     assert not any(telemetry.OFF.values())
+
+
+async def test_jobs_are_counted(service: Service, clock: Clock) -> None:
+    """Metrics tell how many jobs of each kind wait, run or are dead, how old the oldest is, and how much was removed; none included."""
+    reader = InMemoryMetricReader()
+    _, meters = telemetry.providers(InMemorySpanExporter(), reader)
+    figures = JobFigures(service, KINDS)
+    figures.install(meters)
+
+    def told() -> dict[tuple[str, str, str], float]:
+        data = reader.get_metrics_data()
+        found = data.resource_metrics[0].scope_metrics[0].metrics if data is not None else []
+        points = [(metric.name, point) for metric in found for point in metric.data.data_points]
+        attributes = [(name, dict(point.attributes or {}), point) for name, point in points]
+        return {
+            (name, str(of.get("job.kind", of.get("removed.kind"))), str(of.get("job.status"))): getattr(
+                point, "value", -1
+            )
+            for name, of, point in attributes
+        }
+
+    assert told() == {}
+    async with service.database.write(APP) as connection:
+        for _ in range(2):
+            await training.ask(connection, APP, "asked", service.clock())
+            held = await jobs.lease(connection, KINDS, service.clock())
+            assert held is not None
+            await jobs.fail(connection, held, "OSError", None)
+        await training.ask(connection, APP, "asked", service.clock())
+        await removals.count(connection, APP, {removals.GRANTS_ENDED: 3}, service.clock())
+    clock.forward(days=1)
+    await figures.look()
+    now = told()
+    counts = {status: now["assent.jobs", "training", status] for status in ("waiting", "running", "dead")}
+    assert counts == {"waiting": 1, "running": 0, "dead": 2}
+    assert 86_400 <= now["assent.jobs.oldest", "training", "dead"] < 86_460
+    assert now["assent.jobs.oldest", "training", "running"] == 0
+    removed = {kind: number for (name, kind, _), number in now.items() if name == "assent.removed"}
+    assert removed == {**dict.fromkeys(removals.KINDS, 0), removals.GRANTS_ENDED: 3}
+    meters.shutdown()

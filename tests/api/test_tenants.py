@@ -16,11 +16,20 @@ from consent.tables import metadata
 from recommender import registry
 from recommender.registry import ReleaseRecord
 from tests.api import witness
-from tests.api.calls import CALLS, CONSENT, PAGES, RESOURCE, served
+from tests.api.calls import CALLS, CONSENT, PAGES, RESOURCE, SUBSCRIPTION, served
 from tests.api.witness import ON_POSTGRESQL, ON_SQLITE
 from tests.conftest import APP, OTHER_APP, Caller, event
 
-PERSONAL = ("subject", "consent_event", "consent_cell", "receipt", "event", "idempotent_answer")
+PERSONAL = (
+    "subject",
+    "consent_event",
+    "consent_cell",
+    "receipt",
+    "event",
+    "idempotent_answer",
+    "webhook_delivery",
+    "log_key",
+)
 
 
 @ON_SQLITE
@@ -37,6 +46,7 @@ def test_every_route_is_in_the_matrix(app: FastAPI, database_url: str) -> None:
 async def furnished(service: Service, client: Caller) -> dict[str, str]:
     """A full tenant: person, events, receipt, erasure, resource, release; returns the names of its things."""
     await client.http.put("/v1/resources/tea-and-a-window", json=RESOURCE)
+    listens = await client.post("/v1/subscriptions", SUBSCRIPTION)
     changed = await client.http.put(
         "/v1/users/u1/consents", json=CONSENT, headers={"Idempotency-Key": "the-same-key"}
     )
@@ -51,6 +61,7 @@ async def furnished(service: Service, client: Caller) -> dict[str, str]:
         "erasure_id": erasure["erasure_id"],
         "resource_id": "tea-and-a-window",
         "release_id": "r-1",
+        "subscription_id": listens.json()["subscription_id"],
     }
 
 
@@ -65,6 +76,7 @@ async def test_no_route_shows_or_changes_another_app(
         "erasure_id": "f" * 32,
         "resource_id": "nothing",
         "release_id": "r-9",
+        "subscription_id": "f" * 32,
     }
     stranger = await caller_for(OTHER_APP)
     before = of_app(await witness.everything(database_url), APP)

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from api import administration, people
+from api import administration, erasing, people, training
 from api.database import INGEST
 from api.models import release_url
 from api.service import Service
 from api.training import Outcome, train_app
-from api.worker import work_once
 from consent.changes import Request
 from consent.ledger import Change, Choice
 from consent.purposes import Purpose
@@ -21,20 +20,29 @@ from recommender.exchange import shipped
 from recommender.registry import ModelState, ReleaseRecord
 from tests.api import community
 from tests.api.witness import ON_SQLITE
-from tests.conftest import APP, NOTICE, Caller, fresh_database, settings_for
+from tests.api.working import work_all
+from tests.conftest import APP, NOTICE, Caller, Clock, fresh_database, settings_for
 
 HOUR = 3_600_000_000
 START = 1_790_000_000_000_000
 
 
-async def use(service: Service, user_id: str, *used: tuple[str, int], improve: bool = True) -> None:
-    """Let a person share what they view, and view resources, each at an hour after the start."""
+async def use(
+    service: Service, user_id: str, *used: tuple[str, int], improve: bool = True, signal: str = "views"
+) -> None:
+    """Let a person share a signal, and use resources in that way, each at an hour after the start."""
     purposes = [Purpose.PERSONALISE, *([Purpose.IMPROVE] if improve else [])]
-    await choose(service, user_id, *((purpose, Choice.GIVEN) for purpose in purposes))
+    await choose(service, user_id, *((purpose, Choice.GIVEN) for purpose in purposes), signal=signal)
     user_hash = service.pseudonyms.user(APP, user_id)
     batch = [
         Incoming(
-            f"{user_id}-{resource}-{hour}", user_hash, "views", resource, None, None, START + hour * HOUR
+            f"{user_id}-{signal}-{resource}-{hour}",
+            user_hash,
+            signal,
+            resource,
+            None,
+            None,
+            START + hour * HOUR,
         )
         for resource, hour in used
     ]
@@ -43,9 +51,11 @@ async def use(service: Service, user_id: str, *used: tuple[str, int], improve: b
     assert {outcome.status for outcome in outcomes} == {events.Status.ACCEPTED}
 
 
-async def choose(service: Service, user_id: str, *choices: tuple[Purpose, Choice]) -> None:
-    """Let a person choose what their views may be used for."""
-    request = Request([Change("views", purpose, choice) for purpose, choice in choices], NOTICE, "en", "test")
+async def choose(
+    service: Service, user_id: str, *choices: tuple[Purpose, Choice], signal: str = "views"
+) -> None:
+    """Let a person choose what a signal of theirs may be used for."""
+    request = Request([Change(signal, purpose, choice) for purpose, choice in choices], NOTICE, "en", "test")
     async with service.database.write(APP) as connection:
         await people.change(service, connection, APP, service.pseudonyms.user(APP, user_id), request)
 
@@ -53,7 +63,7 @@ async def choose(service: Service, user_id: str, *choices: tuple[Purpose, Choice
 async def erase(service: Service, user_id: str) -> str:
     """Erase a person; the id of the erasure."""
     async with service.database.write(APP) as connection:
-        done = await people.erase(service, connection, APP, service.pseudonyms.user(APP, user_id))
+        done = await erasing.erase(service, connection, APP, service.pseudonyms.user(APP, user_id))
     return done.erasure_id
 
 
@@ -108,6 +118,28 @@ async def test_a_model_that_popularity_matches_is_rejected(service: Service) -> 
     assert outcome.status == "rejected"
     assert (await known(service))[str(outcome.release_id)].status == "rejected"
     assert (await state(service)).promoted is None
+
+
+@ON_SQLITE
+async def test_a_release_that_falls_behind_the_one_before_is_rejected(service: Service, clock: Clock) -> None:
+    """The former serves on; once somebody has left, what learned from them is no measure, and beating popularity is enough."""
+    await community.settle_in(service)
+    former = await train_app(service, APP)
+    scattered = service.settings.model_copy(update={"training_shards": 40})
+    other = Service.create(scattered, clock=clock)
+    behind = await train_app(other, APP)
+    assert behind.holdout is not None
+    assert behind.holdout.former_ndcg == pytest.approx(former.holdout.ndcg if former.holdout else None)
+    assert behind.holdout.ndcg > behind.holdout.popularity_ndcg
+    assert behind.status == "rejected"
+    assert (await known(service))[str(behind.release_id)].metrics["former_ndcg@10"] > 0
+    assert (await state(service)).promoted == former.release_id
+    await erase(service, "simulated-3")
+    without = await train_app(other, APP)
+    await other.close()
+    assert without.holdout is not None
+    assert without.holdout.former_ndcg is None
+    assert without.status == "promoted"
 
 
 async def test_too_little_data_makes_no_model(service: Service, client: Caller) -> None:
@@ -165,7 +197,7 @@ async def test_the_order_in_which_people_came_changes_nothing(
     assert await digest(service, await train_app(service, APP)) == there
 
 
-async def test_an_erasure_during_training_overtakes_it(service: Service) -> None:
+async def test_an_erasure_during_training_overtakes_it(service: Service, clock: Clock) -> None:
     """A release that learned from somebody who left meanwhile is never served, leaves no file, and is trained anew."""
     await community.settle_in(service)
     loop = asyncio.get_running_loop()
@@ -181,43 +213,50 @@ async def test_an_erasure_during_training_overtakes_it(service: Service) -> None
     assert (await state(service)).promoted is None
     assert folders(service) == set()
     assert {each.status for each in (await known(service)).values()} <= {"overtaken", "destroyed"}
-    assert await work_once(service)
+    assert await work_all(service, clock)
     promoted = (await known(service))[str((await state(service)).promoted)]
     assert promoted.unlearn_epoch == 1
     assert folders(service) == {promoted.release_id}
 
 
-async def test_a_training_that_dies_before_it_decides_leaves_nothing_for_good(service: Service) -> None:
+async def test_a_training_that_dies_before_it_decides_leaves_nothing_for_good(
+    service: Service, clock: Clock
+) -> None:
     """Files of a training whose process died after storing them go when somebody who is in them leaves."""
     await community.settle_in(service)
     first = await train_app(service, APP)
 
     def refuse(connection: object, app_id: str, record: ReleaseRecord, now: int) -> bool:
-        raise ConnectionResetError  # the process is gone: nothing after this happens
+        raise ConnectionResetError
+
+    async def gone(*_: object) -> None:
+        """The process is gone: it tidies nothing up."""
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(registry, "promote", refuse)
+        patch.setattr(training, "_abandon", gone)
         with pytest.raises(ConnectionResetError):
             await train_app(service, APP)
     assert len(folders(service)) == 2
     await erase(service, "simulated-3")
-    assert await work_once(service)
+    assert await work_all(service, clock)
     promoted = (await state(service)).promoted
     assert promoted != first.release_id
     assert folders(service) == {promoted}
 
 
-async def test_withdrawing_improve_retrains_without_the_person(service: Service) -> None:
+async def test_withdrawing_improve_retrains_without_the_person(service: Service, clock: Clock) -> None:
     """After a withdrawal the next release is what it had been had they never agreed; what had learned is destroyed."""
-    for user_id, used in HISTORIES:
-        await use(service, user_id, *used, improve=user_id != "u5")
+    await community.settle_in(service)
+    who = "simulated-5"
+    await choose(service, who, (Purpose.IMPROVE, Choice.WITHDRAWN))
     without = await train_app(service, APP)
-    await choose(service, "u5", (Purpose.IMPROVE, Choice.GIVEN))
+    await choose(service, who, (Purpose.IMPROVE, Choice.GIVEN))
     with_them = await train_app(service, APP)
     assert await digest(service, with_them) != await digest(service, without)
-    await choose(service, "u5", (Purpose.IMPROVE, Choice.WITHDRAWN))
-    assert (await state(service)).unlearn_epoch == 1
-    assert await work_once(service)
+    await choose(service, who, (Purpose.IMPROVE, Choice.WITHDRAWN))
+    assert (await state(service)).unlearn_epoch == 2
+    assert await work_all(service, clock)
     now = await known(service)
     assert {now[str(each.release_id)].status for each in (without, with_them)} == {"destroyed"}
     (newest,) = [each for each in now.values() if each.status != "destroyed"]
@@ -225,23 +264,26 @@ async def test_withdrawing_improve_retrains_without_the_person(service: Service)
     assert folders(service) == {newest.release_id}
 
 
-async def test_withdrawing_personalise_alone_retrains_nothing(service: Service) -> None:
+async def test_withdrawing_personalise_alone_retrains_nothing(service: Service, clock: Clock) -> None:
     """What the model learned stays allowed when only the list for oneself is turned off."""
     for user_id, used in HISTORIES:
         await use(service, user_id, *used)
-    await train_app(service, APP)
+    only = await train_app(service, APP)
     await choose(service, "u5", (Purpose.PERSONALISE, Choice.WITHDRAWN))
     assert (await state(service)).unlearn_epoch == 0
-    assert not await work_once(service)
+    await work_all(service, clock)
+    assert set(await known(service)) == {only.release_id}
 
 
-async def test_the_last_to_leave_takes_the_model_along(service: Service, client: Caller) -> None:
+async def test_the_last_to_leave_takes_the_model_along(
+    service: Service, clock: Clock, client: Caller
+) -> None:
     """When too little is left to train on, nothing is served any more, and the erasures are complete all the same."""
     for user_id, used in HISTORIES:
         await use(service, user_id, *used)
     await train_app(service, APP)
     erasures = [await erase(service, user_id) for user_id, _ in HISTORIES]
-    assert await work_once(service)
+    assert await work_all(service, clock)
     assert (await state(service)).promoted is None
     assert folders(service) == set()
     for erasure_id in erasures:

@@ -38,6 +38,19 @@ async def everything(url: str) -> Rows:
         await superuser.close()
 
 
+async def table(url: str, name: str) -> list[dict[str, Any]]:
+    """Every row of one table."""
+    if url.startswith("sqlite"):
+        with contextlib.closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
+            connection.row_factory = sqlite3.Row
+            return [dict(row) for row in connection.execute(f'SELECT * FROM "{name}"')]  # noqa: S608  a table's own name
+    superuser = await asyncpg.connect(url.replace("assent_owner@", "postgres@"))
+    try:
+        return [dict(row) for row in await superuser.fetch(f'SELECT * FROM "{name}"')]  # noqa: S608  a table's own name
+    finally:
+        await superuser.close()
+
+
 async def counts(url: str) -> dict[str, int]:
     """How many rows each table has."""
     return {name: len(rows) for name, rows in (await everything(url)).items()}
@@ -56,3 +69,26 @@ async def files_hold(url: str, needle: bytes) -> bool:
 
 def _any_file_holds(folder: Path, needle: bytes) -> bool:
     return any(needle in each.read_bytes() for each in folder.rglob("*") if each.is_file())
+
+
+async def by_force(url: str, table: str, *statements: str) -> None:
+    """Do to a table what the service could never do: as whoever owns the files, past triggers, rights and keys."""
+    if url.startswith("sqlite"):
+        with contextlib.closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection, connection:
+            triggers = connection.execute(
+                "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ?", (table,)
+            ).fetchall()
+            for name, _ in triggers:
+                connection.execute(f"DROP TRIGGER {name}")
+            for statement in statements:
+                connection.execute(statement)
+            for _, sql in triggers:
+                connection.execute(sql)
+        return
+    superuser = await asyncpg.connect(url.replace("assent_owner@", "postgres@"))
+    try:
+        await superuser.execute("SET session_replication_role = replica")
+        for statement in statements:
+            await superuser.execute(statement)
+    finally:
+        await superuser.close()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from api import administration, schema
 from api.app import create_app
@@ -24,6 +24,10 @@ from tests.conftest import APP, settings_for
 
 CHROMIUM = Path("/usr/bin/chromium")
 _FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run")
+
+PATIENCE_MS = 90_000
+"""After how long a browser test gives up what it waits for: on a busy machine a page takes its time."""
+expect.set_options(timeout=PATIENCE_MS)
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
 DESKTOP = {"viewport": {"width": 1280, "height": 900}}
@@ -78,7 +82,7 @@ def serving(folder: Path, *, trained: bool) -> Iterator[Site]:
 
         thread = threading.Thread(target=in_thread, name="server")
         thread.start()
-        ready.wait(60)
+        ready.wait()  # the thread says so in any case
         try:
             if failures or not servers:
                 pytest.fail(f"the server did not start: {failures}")
@@ -122,7 +126,7 @@ def chromium() -> Iterator[Browser]:
 def context(chromium: Browser, request: pytest.FixtureRequest) -> Iterator[BrowserContext]:
     """A fresh profile; a parameter may hold options of the context."""
     made = chromium.new_context(**{"locale": "en-GB", **getattr(request, "param", {})})
-    made.set_default_timeout(15_000)
+    made.set_default_timeout(PATIENCE_MS)
     yield made
     made.close()
 

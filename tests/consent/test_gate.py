@@ -20,8 +20,9 @@ from consent.changes import Request
 from consent.errors import NoConsent
 from consent.gate import Permit, Permits
 from consent.ledger import Change, Choice
-from consent.notices import EVERY_CELL, Notices, Revision
+from consent.notices.published import EVERY_CELL, Notices, Revision
 from consent.purposes import Purpose
+from consent.receipts.signing import Signer
 from consent.signals import SIGNALS
 from consent.tables import consent_cell
 from recommender.tables import events
@@ -63,8 +64,8 @@ class Person:
         """Record one choice about these cells; return the id of the person's row."""
         request = Request([Change(*name, choice) for name in names], notices.current_version, "en", "test")
         await ledger_changes.change(
-            self.connection, APP, self.user_hash, request, now=now, notices=notices,
-            controller=self.service.controller("Harbour"), signer=self.service.signer, signal_tables=[events],
+            self.connection, self.user_hash, request, clock=lambda: now,
+            registrar=self.service.registrar(APP, "Harbour", notices, Signer(bytes(32))),
         )  # fmt: skip
         subject_id = await store.find_subject(self.connection, APP, self.user_hash)
         assert subject_id is not None
@@ -80,7 +81,10 @@ class Person:
                     await events.add(self.connection, [(forged, {"event_id": f"e-{signal}", **row})])
 
     async def seen(self, purpose: Purpose, now: int, notices: Notices) -> tuple[set[str], set[str], set[str]]:
-        """The signals granted to this purpose, those whose events it reads of the person, and those it reads in bulk."""
+        """The signals granted to this purpose, those whose events it reads of the person, and those it reads in bulk.
+
+        What everyone grants, read in bulk, is the same for this person, who is left out where it is nothing.
+        """
         values = {"app_id": APP, "user_hash": self.user_hash, "now": now}
         rows = await self.connection.execute(events.of_person(purpose, notices, ["occurred_at"], 100), values)
         found: Sequence[Any] = rows.all()
@@ -90,6 +94,9 @@ class Person:
             events.of_everyone(purpose, notices, ["occurred_at"]), {"app_id": APP, "now": now}
         )
         everyone: Sequence[Any] = bulk.all()
+        by_person = await gate.granted(self.connection, APP, purpose, now, notices)
+        assert by_person.get(self.user_hash) == (granted or None)
+        assert await gate.granted(self.connection, "elsewhere", purpose, now, notices) == {}
         return granted, read, {row[1] for row in everyone if row[0] == self.user_hash}
 
     async def kept(self, subject_id: str, now: int, notices: Notices) -> set[str]:
@@ -225,7 +232,7 @@ async def test_the_database_agrees_with_the_ledger(
                 subject_id = await someone.choose(*names, choice=choice, now=now, notices=REVISIONS[revision])
             now, notices = now + later * DAY, REVISIONS[min(revision + last, len(REVISIONS) - 1)]
             # What the last withdrawal left is taken away and put in anew: the gate must hold on its own.
-            await events.erase(connection, APP, subject_id)
+            await events.withdraw(connection, APP, subject_id, tuple(SIGNALS))
             await someone.leave_events(subject_id)
             cells = (await store.cells(connection, APP, subject_id)).values()
             allowed = {

@@ -4,12 +4,15 @@ import hashlib
 
 import pytest
 
-from consent import notices
-from consent.errors import NoticeSuperseded, UnknownNotice
-from consent.notices import EVERY_CELL, Notices, Revision
+from consent.errors import MissingFact, NoticeSuperseded, UnknownNotice
+from consent.notices import published as notices
+from consent.notices.facts import PROMISES, facts, fill
+from consent.notices.published import EVERY_CELL, Notices, Revision
+from consent.notices.wording import LOCALES
 from consent.purposes import Purpose
 
 TEXTS = {"en": "What may be used?", "es": "¿Qué se puede usar?"}
+DRAFT = "# Ours\n\n{purposes}\n\n{ signals }\n\n" + "\n".join(f"{{{name}}}" for name in PROMISES)
 FIRST = Revision("1", TEXTS, EVERY_CELL)
 
 
@@ -61,10 +64,40 @@ def test_without_a_notice_nobody_can_consent() -> None:
 
 
 def test_the_shipped_notice_is_whole() -> None:
-    """English and Spanish, the first revision touching every cell."""
+    """In every language; the first revision touches every cell."""
     shipped = notices.published()
-    assert set(shipped.locales) == {"en", "es"}
+    assert shipped.locales == LOCALES
     for signal, purpose in EVERY_CELL:
         assert shipped.valid_versions(signal, Purpose(purpose)) == (shipped.current_version,)
-    assert len(shipped.current("en").text) > 500
-    assert len(shipped.current("es").text) > 500
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_the_current_notice_holds_every_fact_word_for_word(locale: str) -> None:
+    """What it says of each signal, use and right is what the catalogue says: who changes one publishes a revision."""
+    text = notices.published().current(locale).text
+    assert {name for name, fact in facts(locale).items() if fact not in text} == set()
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_a_wording_is_filled_with_the_facts(locale: str) -> None:
+    """Lists stand for all signals and all uses; nothing is left in braces."""
+    filled = fill(DRAFT, locale, "texts.en")
+    assert "{" not in filled
+    assert all(fact in filled for fact in facts(locale).values())
+
+
+@pytest.mark.parametrize("name", sorted(facts("en")))
+def test_a_wording_that_drops_a_fact_is_refused_by_its_name(name: str) -> None:
+    """Whichever of the mandatory facts is left out is told as a field."""
+    places = "\n".join(f"- {{{each}}}" for each in facts("en") if each != name)
+    with pytest.raises(MissingFact) as missing:
+        fill(places, "en", "texts.en")
+    assert missing.value.field == f"texts.en.{name}"
+
+
+def test_a_place_for_what_is_no_fact_is_refused() -> None:
+    """A misspelt place is no fact, and what was sent is not repeated."""
+    with pytest.raises(MissingFact) as missing:
+        fill(DRAFT + "{signal.location}", "en", "texts.en")
+    assert missing.value.field == "texts.en"
+    assert "location" not in missing.value.message

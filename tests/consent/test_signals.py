@@ -4,8 +4,10 @@ from datetime import timedelta
 
 import pytest
 
-from consent import notices
-from consent.notices import EVERY_CELL
+from consent import signals
+from consent.notices import published as notices
+from consent.notices.published import EVERY_CELL
+from consent.notices.wording import LOCALES, data, wording
 from consent.purposes import Purpose
 from consent.signals import SIGNALS, About, Sensitivity, Signal
 
@@ -33,11 +35,56 @@ def test_every_signal_says_what_it_keeps(signal: Signal) -> None:
     assert signal.stored.strip()
     assert set(signal.purposes) <= set(Purpose)
     assert signal.purposes
-    assert set(signal.texts) == set(notices.published().locales)
+    assert set(signal.texts) == set(LOCALES) == set(notices.published().locales)
     for locale, text in signal.texts.items():
         assert len(text.title) > 3, locale
         assert len(text.description) > 20, locale
-        assert text.description.endswith("."), locale
+        assert text.description.endswith((".", "।")), locale
+        assert text.stored.strip(), locale
+        if locale != "en":
+            english = signal.texts["en"]
+            assert not {text.title, text.description, text.stored} & {
+                english.title,
+                english.description,
+                english.stored,
+            }
+
+
+@pytest.mark.parametrize(
+    "missing", ["about", "sensitivity", "retention_days", "consent_days", "owner", "purposes"]
+)
+def test_an_entry_that_lacks_a_fact_cannot_be_read(missing: str) -> None:
+    """Without owner, retention, sensitivity and the rest there is no signal."""
+    entry = data("signals.yaml")["views"]
+    del entry[missing]
+    with pytest.raises(KeyError, match=missing):
+        signals._signal("views", entry)
+
+
+def test_an_entry_without_words_cannot_be_read() -> None:
+    """A signal that no language file knows does not come to be."""
+    with pytest.raises(KeyError, match="location"):
+        signals._signal("location", data("signals.yaml")["views"])
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_every_purpose_has_words(locale: str) -> None:
+    """A name and a sentence, in every language, and no purpose that does not exist."""
+    told = wording(locale).purposes
+    assert set(told) == {purpose.value for purpose in Purpose}
+    assert all(set(words) == {"name", "text"} and all(words.values()) for words in told.values())
+
+
+@pytest.mark.parametrize(
+    ("locale", "days", "told"),
+    [
+        ("en", 365, "a year"), ("en", 183, "6 months"), ("en", 1, "a day"), ("es", 90, "90 días"), ("hi", 365, "एक साल"),
+        ("ar", 365, "سنة"), ("ar", 730, "سنتان"), ("ar", 3 * 365, "3 سنوات"), ("ar", 90, "90 يومًا"), ("ar", 101, "101 يوم"),
+    ],
+)  # fmt: skip
+def test_spans_of_time_have_the_form_that_goes_with_their_number(locale: str, days: int, told: str) -> None:
+    """Arabic tells one, two, a few and many apart (Unicode CLDR); the others one and more."""
+    assert wording(locale).span(timedelta(days=days)) == told
 
 
 def test_health_data_is_marked_and_kept_for_less_time() -> None:

@@ -150,7 +150,9 @@ class TestRefusals:
     def test_bytes_of_no_such_format(self, tmp_path: Path, name: str, kind: str) -> None:
         """A file that is not what its name says is refused with its name."""
         (tmp_path / name).write_bytes(b"user,item,time\n\xff\xfe\x00,x,1\n")
-        assert f"{name}: cannot be read as {kind}" in refusal(tmp_path / name, Columns())
+        said = refusal(tmp_path / name, Columns())
+        assert f"{name}: cannot be read as {kind}" in said
+        assert ("row 1 has byte 0xff" in said) == (name == "e.csv")
 
     def test_movielens_folder_without_ratings(self, tmp_path: Path) -> None:
         """A folder that holds no ratings is refused with the names looked for."""
@@ -189,33 +191,6 @@ class TestTimes:
             {"t": ["1970-01-01T02:00:00+02:00", "1970-01-01 00:00", "1969-12-31T23:30:00-0030"]}
         )
         assert times_of(frame, "t", "auto", "f").to_list() == [0, 0, 0]
-
-
-class TestConsented:
-    FRAME = pl.DataFrame(
-        {
-            "pseudonym": [b"\x02\xff", b"\x01\x00"],
-            "signal": ["views", "searches"],
-            "resource_id": ["box-breathing", None],
-            "topic": [None, "sleep"],
-            "value": pl.Series([None, None], dtype=pl.Float64),
-            "occurred_at": [2_000_001, 1_000_000],
-        }
-    )
-
-    def test_takes_over_what_the_store_hands_over(self) -> None:
-        """Pseudonyms become hexadecimal ids; times stay as they are; events about a topic alone are kept."""
-        found = datasets.consented(self.FRAME, {"box-breathing": ("stress",)})
-        assert found.events.rows() == [
-            ("0100", None, "searches", 1_000_000, None, "sleep"),
-            ("02ff", "box-breathing", "views", 2_000_001, None, None),
-        ]
-        assert found.item_topics == {"box-breathing": ("stress",)}
-
-    def test_nobody_granted_anything(self) -> None:
-        """Without a granted event the message says what is the case."""
-        with pytest.raises(DatasetError, match="nobody has granted a signal for `measure`"):
-            datasets.consented(self.FRAME.clear())
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="the real data are not beside the project")

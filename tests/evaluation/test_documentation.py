@@ -5,6 +5,7 @@ import yaml
 
 from evaluation.config import ExperimentConfig
 from evaluation.contestants import CONTESTANTS
+from evaluation.splits import RULES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text(encoding="utf-8")
 
@@ -18,6 +19,17 @@ def test_the_configuration_that_is_shown_is_valid() -> None:
     assert config == plain.model_copy(update={"k": (5, 10)})
 
 
+def named(heading: str) -> list[str]:
+    """What the tables of a section name, in order."""
+    section = PAGE.split(f"## {heading}\n")[1].split("\n## ")[0]
+    return re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
+
+
 def test_every_model_is_described() -> None:
     """Each model that can be named in a configuration has its row in docs/evaluation.md."""
-    assert re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE) == list(CONTESTANTS)
+    assert named("What is compared") == list(CONTESTANTS)
+
+
+def test_every_split_is_described() -> None:
+    """Each way of dividing events has its row in docs/evaluation.md."""
+    assert named("How it is measured") == [rule.model_fields["kind"].default for rule in RULES]

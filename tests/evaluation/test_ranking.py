@@ -1,4 +1,5 @@
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -6,8 +7,10 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from evaluation.baselines import Popularity
-from evaluation.errors import ScoreError
-from evaluation.interactions import Indices
+from evaluation.datasets import SCHEMA
+from evaluation.errors import ExamTakenError, ScoreError
+from evaluation.interactions import Indices, Interactions
+from evaluation.problem import Exam, Validation
 from evaluation.ranking import NOTHING, lists, top
 
 
@@ -37,11 +40,17 @@ class Fixed(Popularity):
     def __init__(self, rows: list[list[float]]) -> None:
         self._rows: NDArray[np.float64] = np.array(rows)
 
-    def scores(self, users: Indices) -> NDArray[np.float64]:
+    def scores(self, _known: Interactions, users: Indices) -> NDArray[np.float64]:
         return self._rows[users]
 
 
-SEEN = csr_array(np.array([[1, 0, 0, 0], [0, 0, 0, 0]], dtype=np.float32))
+def known(*had: tuple[str, str]) -> Interactions:
+    """What two people, a and b, have had of four items, w to z."""
+    rows = [(user, item, "views", 1, None, None) for user, item in had]
+    return Interactions.of(pl.DataFrame(rows, schema=SCHEMA, orient="row"), ("a", "b"), tuple("wxyz"))
+
+
+SEEN = known(("a", "w"))
 WANTED = csr_array(np.array([[0, 1, 0, 1], [1, 0, 0, 0]], dtype=np.float32))
 BOTH = np.arange(2)
 
@@ -58,7 +67,7 @@ def test_equal_scores_favour_no_id() -> None:
     """With all scores equal, the order comes from the seed: every item leads under some seed, the same for all people."""
     leaders = set()
     for seed in range(60):
-        found = lists(Fixed([[0, 0, 0, 0], [0, 0, 0, 0]]), csr_array((2, 4)), WANTED, BOTH, 1, seed, "flat")
+        found = lists(Fixed([[0, 0, 0, 0], [0, 0, 0, 0]]), known(), WANTED, BOTH, 1, seed, "flat")
         assert found.items[0] == found.items[1]
         leaders.add(int(found.items[0, 0]))
     assert leaders == {0, 1, 2, 3}
@@ -75,3 +84,24 @@ def test_scores_of_a_part_of_the_catalogue_are_refused() -> None:
     """A model has to score the whole catalogue."""
     with pytest.raises(ScoreError, match=r"narrow: scores have the shape \(2, 3\)"):
         lists(Fixed([[0, 0, 0], [0, 0, 0]]), SEEN, WANTED, BOTH, 1, 0, "narrow")
+
+
+class TestExam:
+    MODEL = Fixed([[4, 3, 2, 1], [4, 3, 2, 1]])
+
+    def test_takes_each_name_once(self) -> None:
+        """A model that was measured on the test is not measured again; another one is."""
+        exam = Exam(SEEN, SEEN, WANTED, BOTH)
+        first = exam.sit(self.MODEL, 2, 0, "one")
+        with pytest.raises(ExamTakenError, match="one was measured on this test before"):
+            exam.sit(self.MODEL, 2, 0, "one")
+        with pytest.raises(ExamTakenError):
+            exam.recall(first.items, "one")
+        assert exam.recall(first.items, "other").hits.tolist() == first.hits.tolist()
+
+    def test_validation_may_be_asked_again(self) -> None:
+        """What is chosen on may be asked as often as choosing needs."""
+        validation = Validation(SEEN, SEEN, WANTED, BOTH)
+        once, twice = (validation.ask(self.MODEL, 2, 0, "one") for _ in range(2))
+        assert once.items.tolist() == twice.items.tolist()
+        assert not isinstance(validation, Exam)

@@ -1,3 +1,4 @@
+import itertools
 import json
 import re
 import shutil
@@ -14,10 +15,15 @@ from evaluation import datasets, report
 from evaluation.config import ExperimentConfig
 from evaluation.contestants import CONTESTANTS
 from evaluation.experiment import Result, run
-from evaluation.plots import number, scale
+from evaluation.report import terminal
+from evaluation.report.drawings import Curve, Line, Point, apart
+from evaluation.report.plots import number, scale
+from evaluation.report.summary import further, summary
+from tests.browser.axe import violations
 from tests.evaluation import generated
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+SCHEMES = ["light", "dark", "print"]
 VOID = {"meta", "line", "circle", "rect", "link", "br"}
 
 
@@ -28,6 +34,12 @@ def result() -> Result:
         "dataset": {"kind": "given"},
         "split": {"kind": "per_user", "items_per_user": 2, "users_per_item": 2},
         "bootstrap_samples": 200,
+        "trials": 2,
+        "seeds": 2,
+        "slice_people": 10,
+        "training": {"components": 8, "epochs": 1},
+        "consent_value": {"seeds": 1, "draws": 1, "subsets": 8, "opt_in": [0.3, 1.0]},
+        "erasure_drift": {"shares": [0.1], "shards": 2},
     }
     return run(
         ExperimentConfig.model_validate(config), given=datasets.Dataset("<b>world</b>", generated.events())
@@ -61,7 +73,11 @@ class TestHtml:
         text = report.html(result)
         tags = Page(text).tags
         assert not {tag for tag, _ in tags} & {"script", "link", "img", "iframe", "object"}
-        assert not [1 for _, attributes in tags if {"src", "href", "srcset"} & set(attributes)]
+        assert not [1 for _, attributes in tags if {"src", "srcset"} & set(attributes)]
+        links = [attributes["href"] or "" for _, attributes in tags if "href" in attributes]
+        names = {attributes["id"] for _, attributes in tags if "id" in attributes}
+        assert links
+        assert all(link[0] == "#" and link[1:] in names for link in links)
         assert "url(" not in text
         assert "@import" not in text
 
@@ -88,17 +104,50 @@ class TestHtml:
     def test_shows_every_figure(self, result: Result) -> None:
         """Every model's value is in the page as in the table for the terminal."""
         text = report.html(result)
-        for title in (found.title for found in CONTESTANTS.values()):
+        for title in (CONTESTANTS[model].title for model in result.config.models):
             assert title in text
         assert "canary" not in text
 
-    @pytest.mark.parametrize("scheme", ["light", "dark"])
+    def test_shows_the_noise_of_seeds(self, result: Result) -> None:
+        """Beside each model stands how far its figure spreads over seeds, or that chance has no part in it."""
+        text = report.html(result)
+        spread = dict(result.scores.filter(metric="ndcg", k=10).select("model", "seed_sd").rows())
+        assert spread["ours"] > 0
+        assert f'<td class="num">{spread["ours"]:.2g}</td>' in text
+        assert text.count('<td class="num">no chance in it</td>') == list(spread.values()).count(0)
+
+    def test_every_drawing_has_its_table(self, result: Result) -> None:
+        """Each drawn row is a row of a table, and each section with a curve has the figures as a table."""
+        tags = Page(report.html(result)).tags
+        drawn = [attributes for tag, attributes in tags if tag == "svg" and attributes.get("class") == "plot"]
+        rows = [attributes for tag, attributes in tags if attributes.get("role") == "rowheader"]
+        groups = [attributes for attributes in rows if attributes["scope"] == "rowgroup"]
+        assert len(drawn) == len(rows) - len(groups) > 0
+        assert [tag for tag, _ in tags].count("caption") == [tag for tag, _ in tags].count("table")
+        text = report.html(result)
+        sections = re.findall(r"<section.*?</section>", text, re.DOTALL)
+        curves = [section for section in sections if 'class="curve"' in section]
+        assert len(curves) == 2
+        assert all('<table class="wide">' in section for section in curves)
+
+    @pytest.mark.parametrize("scheme", SCHEMES)
     def test_colours_can_be_read(self, result: Result, scheme: str) -> None:
         """Text has a contrast of 4.5 on every background, marks one of 3 (WCAG 2.2, 1.4.3 and 1.4.11)."""
         blocks = re.findall(r":root \{(.*?)\}", report.html(result), re.DOTALL)
-        colours = dict(re.findall(r"--(\w+): (#\w{6})", blocks[0 if scheme == "light" else 1]))
+        colours = dict(re.findall(r"--(\w+): (#\w{6})", blocks[SCHEMES.index(scheme)]))
         for ground in ("page", "card", "wash"):
-            for name in ("ink", "soft", "ours", "better", "worse"):
+            for name in (
+                "ink",
+                "soft",
+                "ours",
+                "better",
+                "worse",
+                "first",
+                "second",
+                "third",
+                "fourth",
+                "fifth",
+            ):
                 assert contrast(colours[name], colours[ground]) >= 4.5, (name, ground)
         for name in ("mark", "test"):
             assert contrast(colours[name], colours["card"]) >= 3, name
@@ -114,14 +163,32 @@ class TestHtml:
             page = browser.new_page(viewport={"width": width, "height": 800})
             page.goto(path.as_uri())
             assert page.evaluate("document.documentElement.scrollWidth") <= width
+            page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
             points = page.eval_on_selector_all(
-                "svg.plot",
+                "#accuracy svg.plot, #against svg.plot, #metrics svg.plot",
                 "all => all.map(s => [s.querySelector('.whisker'), s.querySelector('circle')].map(e => e.getBoundingClientRect()))"
                 ".map(([w, c]) => [w.left, c.left + c.width / 2, w.right])",
             )
             browser.close()
-        assert len(points) == 3 * (len(CONTESTANTS) * 2 - 1)
+        metrics = len(result.scores["metric"].unique()) - 1  # all but calibration, which needs topics
+        assert len(points) == metrics * len(result.config.models) + 3 * (len(result.config.models) - 1)
         assert all(left - 1 <= middle <= right + 1 for left, middle, right in points)
+
+    @pytest.mark.browser
+    @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
+    @pytest.mark.parametrize("scheme", ["light", "dark"])
+    @pytest.mark.parametrize("width", [390, 1280])
+    def test_is_accessible(self, result: Result, tmp_path: Path, width: int, scheme: str) -> None:
+        """Nothing on it breaks WCAG 2.2 AA or good practice, on a phone and a desk, by day and by night."""
+        path = report.write(result, tmp_path)
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+            page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)  # type: ignore[arg-type]  # a literal
+            page.goto(path.as_uri())
+            found = violations(page)
+            browser.close()
+        assert not found, "\n".join(found)
 
 
 def contrast(one: str, other: str) -> float:
@@ -153,11 +220,11 @@ def test_terminal_table_fits_80_columns(result: Result, factor: float) -> None:
     shown = replace(result, scores=result.scores.with_columns(bounds))
     console = Console(width=80, force_terminal=False)
     with console.capture() as capture:
-        console.print(report.table(shown))
+        console.print(terminal.table(shown))
     text = capture.get()
     assert max(map(len, text.splitlines())) <= 80
     assert "…" not in text
-    for title in (found.title for found in CONTESTANTS.values()):
+    for title in (CONTESTANTS[model].title for model in result.config.models):
         assert title in text
     value = shown.scores.filter(model="ours", metric="ndcg")["value"][0]
     assert (f"{value:.3f}" if factor == 1 else f"{value:.4f}") in text
@@ -165,11 +232,50 @@ def test_terminal_table_fits_80_columns(result: Result, factor: float) -> None:
 
 def test_summary_uses_the_words_of_the_intervals(result: Result) -> None:
     """The summary says better only of those whose interval says so."""
-    said = " ".join(report.summary(result))
+    said = " ".join(summary(result))
     verdicts = dict(result.differences.filter(metric="ndcg", k=10).select("model", "verdict").rows())
     assert ("better than" in said) == ("better" in verdicts.values())
     assert ("worse than" in said) == ("worse" in verdicts.values())
     assert ("no clear difference" in said) == ("no clear difference" in verdicts.values())
+
+
+def test_summary_says_what_consent_and_erasure_do(result: Result) -> None:
+    """Signals are named as adding something only where their share clearly does; erasing is held against another seed."""
+    assert result.consent is not None
+    assert result.drift is not None
+    said = " ".join(further(result))
+    clear = result.consent.signals.filter(way="shapley", verdict="better")["signal"].to_list()
+    named = said.split("Signals that clearly add to accuracy: ")[-1].split(".")[0] if clear else ""
+    assert all((signal in named) == (signal in clear) for signal in ("views", "completions", "saves"))
+    last = result.drift.lists.filter(against="before")[-1].to_dicts()[0]
+    assert f"With {last['share']:.0%} of people erased" in said
+    assert ("more than another seed moves them" in said) == (last["noise"] == "more than seed noise")
+
+
+def test_terminal_tells_everything_on_80_columns(result: Result) -> None:
+    """Sentences come first, then the table, then what to know before believing it."""
+    console = Console(width=80, force_terminal=False)
+    with console.capture() as capture:
+        console.print(terminal.told(result))
+    text = capture.get()
+    assert max(map(len, text.splitlines())) <= 80
+    places = [text.index(part) for part in ("60 people measured", summary(result)[0], "Seconds", "To know:")]
+    assert places == sorted(places)
+
+
+def test_names_of_lines_never_overlap() -> None:
+    """Names stand where their lines end, or as near as keeps them apart; none falls below the drawing."""
+    assert apart([20.0, 100.0]) == [20.0, 100.0]
+    crowded = apart([200.0, 201.0, 205.0, 210.0])
+    assert all(later - earlier >= 16 for earlier, later in itertools.pairwise(crowded))
+    assert crowded[-1] <= 210
+
+
+def test_a_curve_of_one_point_stands_in_the_middle() -> None:
+    """With one place on the axis there is no length to divide by; it is drawn in the middle."""
+    drawn = Curve("", "", "", "", ((0.5, "50%"),), (Line("all", "first", (Point(0.5, 0.2),)),))
+    assert drawn.left(0.5) == 50
+    assert drawn.top(0.0) == 210
 
 
 @pytest.mark.parametrize("values", [[0.0], [0.0101, 0.0199], [-0.3, 0.7], [-5.0, -2.0], [123_456.0]])

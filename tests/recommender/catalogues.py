@@ -5,7 +5,9 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 
+from consent.signals import SIGNALS
 from recommender.catalog import Resource
 from recommender.profile import MOOD_BANDS, Features, ProfileConfig
 from recommender.query import HistoryEvent
@@ -53,23 +55,22 @@ def release(
         return (np.rint(drawn / grain) * grain if grain else drawn).astype(np.float32)
 
     config = TrainingConfig(profile=profile or ProfileConfig(), components=components, shards=shards)
-    manifest = Manifest(
-        digest="", config=config, features_digest="", shard_digests=(), rows_digest="",
-        people=1, events=1, rows=1, positives=1, libraries={}, created_at=NOW,
-    )  # fmt: skip
+    manifest = Manifest(digest="", config=config, features_digest="", shards=(), libraries={}, created_at=NOW)
     made = (
         Shard(some(len(features), components), some(named, components), some(named)) for _ in range(shards)
     )
-    return Release(tuple(made), features, manifest)
+    no_topics = sparse.csr_array((len(resources), len(TOPICS)), dtype=np.float32)
+    return Release(tuple(made), features, no_topics, manifest)
 
 
-def event(
-    signal: str, about: str | float, minutes_ago: int = 0, *, receipt: str | None = None
-) -> HistoryEvent:
+GRANTED = {signal: f"receipt-{signal}" for signal in SIGNALS}
+"""Everything granted, each signal with a receipt of its own."""
+
+
+def event(signal: str, about: str | float, minutes_ago: int = 0) -> HistoryEvent:
     """One event: about a resource, about a topic when the signal is about topics, or with a band of mood."""
     at = int(NOW.timestamp() * 1e6) - minutes_ago * 60_000_000
-    receipt = receipt or f"receipt-{signal}"
     if isinstance(about, str):
         topical = signal in {"topics", "searches"}
-        return HistoryEvent(signal, None if topical else about, about if topical else None, None, at, receipt)
-    return HistoryEvent(signal, None, None, about, at, receipt)
+        return HistoryEvent(signal, None if topical else about, about if topical else None, None, at)
+    return HistoryEvent(signal, None, None, about, at)

@@ -1,5 +1,7 @@
 """Made-up events for tests of training: people with a taste for one topic, who mostly use resources of that topic."""
 
+import hashlib
+
 import numpy as np
 import polars as pl
 from scipy import sparse
@@ -9,6 +11,11 @@ from recommender.profile import Features
 
 DAY = 86_400_000_000
 TOPICS = ("anxiety", "grief", "sleep", "stress")
+
+
+def pseudonym(number: int) -> bytes:
+    """A person's pseudonym, as evenly spread as a keyed hash."""
+    return hashlib.sha256(b"%d" % number).digest()
 
 
 def catalogue(size: int) -> tuple[Features, sparse.csr_array]:
@@ -32,7 +39,7 @@ def events(people: int, each: int, size: int, seed: int = 0) -> pl.DataFrame:
     about_resource = ~np.isin(signal, ["topics", "check_ins"])
     return pl.DataFrame(
         {
-            "person": [f"pseudonym-{number:05d}".encode() for number in person],
+            "person": [pseudonym(int(number)) for number in person],
             "signal": signal,
             "resource": [f"r{number:04d}" if yes else None for number, yes in zip(resource, about_resource, strict=True)],
             "topic": [TOPICS[number] if name == "topics" else None for number, name in zip(taste, signal, strict=True)],
@@ -51,4 +58,4 @@ def history(table: pl.DataFrame, features: Features) -> History:
 
 def without(table: pl.DataFrame, number: int) -> pl.DataFrame:
     """The events of everyone but one person."""
-    return table.filter(pl.col("person") != f"pseudonym-{number:05d}".encode())
+    return table.filter(pl.col("person") != pseudonym(number))

@@ -10,12 +10,11 @@ from consent.signals import SIGNALS
 from recommender.explanation import OTHER, items
 from recommender.query import Explain, HistoryEvent, Query, Ranking
 from recommender.ranking import Ranker
-from recommender.wording import WORDINGS, wording
-from tests.recommender.catalogues import NOW, TOPICS, event, release, resource
+from recommender.wording import wording, wordings
+from tests.recommender.catalogues import GRANTED, NOW, TOPICS, event, release, resource
 
 SHELF = [resource(f"r{number:02d}", topics=[TOPICS[number % 5]]) for number in range(40)]
 RANKER = Ranker(SHELF, release(SHELF))
-ALL = frozenset(SIGNALS)
 HISTORY = [
     event("completions", "r01", 1),
     event("saves", "r02", 2),
@@ -33,11 +32,13 @@ INFERENCES = {
     r"|you (are|have|feel|seem|need|may)\b|you're|because of your|your (anxiety|mood|mental|health|problem)|\bhelps?\b",
     "es": r"diagn|trastorno|s[ií]ntoma|paciente|enferm|condici|depres|sufr|padec|trata(r|miento)|terapia|cura"
     r"|\b(eres|est[aá]s|tienes|necesitas|pareces|te sientes)\b|tu (ansiedad|ánimo|salud|problema)|ayuda",
+    "hi": r"रोग|बीमार|विकार|लक्षण|मरीज़|अवसाद|इलाज|उपचार|पीड़ित|निदान|आप .*(हैं|लगते|चाहिए)$|आपक[ीा] (घबराहट|तनाव|सेहत|समस्या)|मदद",
+    "ar": r"تشخيص|مرض|مريض|اضطراب|أعراض|اكتئاب|علاج|تعاني|معاناة|شفاء|(قلقك|مزاجك|صحتك|مشكلتك)|تحتاج|لديك|تبدو|تساعد",
 }
 
 
 def _rank(history: list[HistoryEvent], explain: Explain = "full", **query: Any) -> Ranking:
-    return RANKER.rank(history, ALL, Query(explain=explain, **query), NOW)
+    return RANKER.rank(history, GRANTED, Query(explain=explain, **query), NOW)
 
 
 def _shown(ranking: Ranking, explain: Explain, locale: str | None = None) -> list[dict[str, Any]]:
@@ -63,6 +64,12 @@ def test_what_is_shown_adds_up_to_the_score(
         told = item["explanation"]
         total = told["base"] + sum(each["value"] for each in (*told["contributions"], *told["adjustments"]))
         assert total == pytest.approx(item["score"], abs=1e-6)
+        by_signal = {each["signal"]: each["value"] for each in told["by_signal"]}
+        assert sum(by_signal.values()) == pytest.approx(sum(each["value"] for each in told["contributions"]))
+        if explain == "full":
+            for signal, value in by_signal.items():
+                own = [each["value"] for each in told["contributions"] if each["signal"] == signal]
+                assert value == pytest.approx(sum(own))
 
 
 def test_no_explanation_when_none_is_asked_for() -> None:
@@ -70,7 +77,7 @@ def test_no_explanation_when_none_is_asked_for() -> None:
     shown = _shown(_rank(HISTORY), "none")
     assert [item["explanation"] for item in shown] == [None] * 10
     assert shown[0]["rank"] == 1
-    assert shown[0]["resource"]["id"] == RANKER.rank(HISTORY, ALL, Query(), NOW).items[0].resource.id
+    assert shown[0]["resource"]["id"] == RANKER.rank(HISTORY, GRANTED, Query(), NOW).items[0].resource.id
 
 
 def test_a_short_explanation_names_the_three_strongest_and_sums_up_the_rest() -> None:
@@ -149,7 +156,7 @@ def test_what_speaks_against_an_item_is_no_reason_for_it() -> None:
 def test_the_editors_list_says_so() -> None:
     """Nobody's data is behind it, and a topic of the call is named only where it matches."""
     ranker = Ranker([resource("a", topics=["sleep"]), resource("b", topics=[])])
-    shown = _shown(ranker.rank([], ALL, Query(context_topics=("sleep",)), NOW), "short")
+    shown = _shown(ranker.rank([], GRANTED, Query(context_topics=("sleep",)), NOW), "short")
     assert [item["explanation"]["text"] for item in shown] == [
         "Chosen by our editors on the topic sleep",
         "Chosen by our editors for everyone",
@@ -158,11 +165,11 @@ def test_the_editors_list_says_so() -> None:
 
 def test_no_words_infer_anything_about_a_person() -> None:
     """No template and no sentence of a list speaks of a condition, in any language."""
-    assert set(INFERENCES) == set(WORDINGS)
+    assert set(INFERENCES) == set(wordings())
     for language, forbidden in INFERENCES.items():
         words = wording(language)
         sentences = [
-            words.context, words.and_context, words.editors, words.editors_topic, words.beyond,
+            words.context, words.and_context, words.editors, words.editors_topic, words.beyond, words.something_new,
             *(words.because.format(deed) for deed in words.deeds.values()),
             *(item["explanation"]["text"] for item in _shown(_rank(HISTORY, limit=40), "full", language)),
         ]  # fmt: skip
@@ -172,7 +179,7 @@ def test_no_words_infer_anything_about_a_person() -> None:
 
 def test_every_signal_has_words_in_every_language() -> None:
     """A signal that is added needs a phrase for its explanations."""
-    for words in WORDINGS.values():
+    for words in wordings().values():
         assert set(words.deeds) == set(SIGNALS)
 
 
@@ -180,7 +187,7 @@ def test_titles_with_braces_are_shown_as_they_are() -> None:
     """A title is text, never a template."""
     shelf = [resource("a", title="{0} {x} %s"), resource("b")]
     ranking = Ranker(shelf, release(shelf, seed=1)).rank(
-        [event("views", "a")], ALL, Query(explain="full", exclude_seen=False, limit=2), NOW
+        [event("views", "a")], GRANTED, Query(explain="full", exclude_seen=False, limit=2), NOW
     )
     texts = [item["explanation"]["text"] for item in _shown(ranking, "short")]
     assert "Because you opened “{0} {x} %s”" in texts

@@ -41,7 +41,7 @@ def test_no_number_of_another_country_is_ever_shown() -> None:
 
 
 @pytest.mark.parametrize("region", [*REGIONS, "KE", "ZZ", "", None, "nonsense"])
-@pytest.mark.parametrize("locale", ["en", "es", "de-XX", "", "-", None, "a" * 500])
+@pytest.mark.parametrize("locale", ["en", "es", "hi-IN", "ar", "de-XX", "", "-", None, "a" * 500])
 def test_there_is_always_somewhere_to_turn(region: str | None, locale: str | None) -> None:
     """Whatever the call says of itself, an international directory closes the list and the texts are there."""
     block = SUPPORT.block(locale, region)

@@ -1,8 +1,10 @@
 """The simulated community: invented people whose choices hold like anyone's."""
 
+import json
+
 import pytest
 
-from api import people
+from api import erasing, exporting
 from api.demo.community import Sharing, person, simulate, user_id
 from api.service import Service
 from api.training import train_app
@@ -15,9 +17,10 @@ on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 async def exported(service: Service, number: int) -> dict[str, object]:
     """Return what is held on one of them."""
-    async with service.database.read(APP) as connection:
-        user_hash = service.pseudonyms.user(APP, user_id(number))
-        return await people.export(service, connection, APP, user_hash)
+    user_hash = service.pseudonyms.user(APP, user_id(number))
+    written = b"".join([chunk async for chunk in exporting.as_json(service, APP, user_hash)])
+    document: dict[str, object] = json.loads(written)
+    return document
 
 
 @on_sqlite
@@ -68,7 +71,7 @@ async def test_the_same_seed_gives_the_same_community(service: Service) -> None:
     before = [_story(await exported(service, number)) for number in range(1, 7)]
     for number in range(1, 7):
         async with service.database.write(APP) as connection:
-            await people.erase(service, connection, APP, service.pseudonyms.user(APP, user_id(number)))
+            await erasing.erase(service, connection, APP, service.pseudonyms.user(APP, user_id(number)))
     await simulate(service, APP, 6, seed=5)
     assert [_story(await exported(service, number)) for number in range(1, 7)] == before
     assert any(_story(held) for held in [await exported(service, number) for number in (2, 3, 4)])

@@ -49,7 +49,11 @@ class Browser:
         self, page: str, do: str, on: set[str] | None = None, path: str = "/me/consents"
     ) -> httpx.Response:
         """Press a button of the form on a page, with these cells ticked; those that were on when none are given."""
-        hidden = dict(re.findall(r'<input type="hidden" name="(csrf|notice_\w+)" value="([^"]*)"', page))
+        hidden = dict(
+            re.findall(
+                r'<input type="hidden" name="(csrf|notice_\w+|as_of|shown_at|offered)" value="([^"]*)"', page
+            )
+        )
         shown = shown_on(page)
         ticked = shown if on is None else on
         form = {**hidden, "do": do, "shown": sorted(shown), "cell": sorted(ticked)}

@@ -1,11 +1,13 @@
 """From a form to choices, without a database."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from api.pages import choices
-from api.pages.choices import ENDS_SOON, Deed
+from api.pages.choices import Deed
 from consent.ledger import Cell, Change, Choice, State
+from consent.prompts import ENDS_SOON
 from consent.purposes import Purpose
 from consent.signals import SIGNALS
 
@@ -68,6 +70,15 @@ def test_renewing_touches_only_what_ends_soon() -> None:
     soon = Cell("views", Purpose.PERSONALISE, State.GIVEN, expires_at=NOW + ENDS_SOON)
     later = Cell("saves", Purpose.PERSONALISE, State.GIVEN, expires_at=NOW + ENDS_SOON + 1)
     assert made(choices.chosen(Deed.RENEW, [soon, later], set(), set(), NOW)) == {("views", Choice.GIVEN)}
+
+
+@pytest.mark.parametrize("ended", [State.EXPIRED, State.INVALIDATED, State.TERMINATED])
+def test_what_ended_by_itself_is_given_again_by_a_button_of_its_own(ended: State) -> None:
+    """Neither saving nor renewing gives again what ended: the button does, and gives nothing that was refused."""
+    now = cells(views=ended, saves=State.REFUSED)
+    assert made(choices.chosen(Deed.AGAIN, now, set(), set(), NOW)) == {("views", Choice.GIVEN)}
+    for deed in (Deed.RENEW, Deed.SAVE):
+        assert choices.chosen(deed, now, set(), set(), NOW) == []
 
 
 @given(st.lists(st.text(max_size=40)))

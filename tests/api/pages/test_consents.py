@@ -5,8 +5,9 @@ import pytest
 from api.tokens import Kind
 from consent.purposes import Purpose
 from consent.signals import SIGNALS
+from tests.api.calls import NOTICE_REQUEST
 from tests.api.pages.conftest import ORIGIN, Browser, shown_on
-from tests.conftest import APP, Caller, Clock, event
+from tests.conftest import APP, NOTICE, Caller, Clock, event
 
 EVERY_CELL = {f"{signal}.{purpose.value}" for signal in SIGNALS for purpose in Purpose}
 
@@ -117,13 +118,20 @@ async def test_an_unknown_notice_or_button_changes_nothing(browser: Browser, cli
     assert set((await states(client, "u1")).values()) == {"unknown"}
 
 
-async def test_the_page_is_in_spanish_for_who_reads_spanish(browser: Browser, client: Caller) -> None:
-    """The language of the notice that was read is the one recorded."""
-    browser.http.headers["Accept-Language"] = "es-MX"
+@pytest.mark.parametrize(
+    ("accepted", "locale", "direction"),
+    [("es-MX", "es", "ltr"), ("hi-IN,en;q=0.5", "hi", "ltr"), ("ar", "ar", "rtl"), ("fr", "en", "ltr")],
+)
+async def test_the_page_is_in_the_language_of_who_reads_it(
+    browser: Browser, client: Caller, accepted: str, locale: str, direction: str
+) -> None:
+    """The language of the notice that was read is the one recorded; where there is none it is English."""
+    browser.http.headers["Accept-Language"] = accepted
     page = await browser.enter("u1")
-    assert '<html lang="es">' in page
+    assert f'<html lang="{locale}" dir="{direction}">' in page
+    assert SIGNALS["views"].texts[locale].title in page
     await browser.send(page, "save", {"views.personalise"})
-    assert [each["locale"] for each in await history(client, "u1")] == ["es"]
+    assert [each["locale"] for each in await history(client, "u1")] == [locale]
 
 
 async def test_a_language_can_be_chosen(browser: Browser) -> None:
@@ -224,3 +232,20 @@ async def test_a_first_choice_ties_the_session_to_the_person(browser: Browser, c
     await browser.page("/me")
     await client.http.delete("/v1/users/u1")
     assert (await browser.http.get("/me")).status_code == 403
+
+
+async def test_the_pages_show_and_record_the_apps_own_notice(browser: Browser, client: Caller) -> None:
+    """Who reads a language that the app did not write gets its English text, and that is what is recorded."""
+    await client.consent("u1", "saves")
+    own = (await client.post("/v1/notices", NOTICE_REQUEST)).json()
+    browser.http.headers["Accept-Language"] = "ar"
+    page = await browser.enter("u1")
+    await browser.send(page, "save", {"views.personalise", "saves.personalise"})
+    newest = (await client.get("/v1/users/u1/consents/history")).json()["events"][-1]
+    assert (newest["notice_version"], newest["locale"]) == (own["version"], "en")
+    notice = await browser.page("/me/notice")
+    assert own["sha256"]["en"] in notice
+    assert '<article class="prose panel" lang="en" dir="ltr">' in notice
+    former = await browser.page(f"/me/notice?version={NOTICE}&locale=hi")
+    assert '<article class="prose panel" lang="hi" dir="ltr">' in former
+    assert (await browser.http.get("/me/notice?version=1999&locale=en")).status_code == 404

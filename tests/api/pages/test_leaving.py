@@ -1,14 +1,24 @@
 """Deleting everything from the page and by link."""
 
+import asyncio
+import base64
 import json
-from urllib.parse import unquote
+import re
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+from joserfc import jws
+from joserfc.jwk import KeySet
 
+from api.pages.wording import words
 from api.service import Service
 from api.tokens import Kind
+from consent import apps
 from tests.api.pages.conftest import ORIGIN, Browser
-from tests.conftest import Caller, Clock, event
+from tests.api.working import work_all
+from tests.conftest import APP, OTHER_APP, Caller, Clock, event
 
 ONE_CLICK = {"erase": "One-Click"}
 JSON = {"Accept": "*/*"}
@@ -27,23 +37,97 @@ async def person(client: Caller) -> str:
     return "u1"
 
 
-async def test_the_button_deletes_everything_and_shows_the_receipt(
+async def test_the_button_deletes_everything_and_leads_to_the_receipt(
     browser: Browser, client: Caller, person: str
 ) -> None:
-    """One click from the page removes all rows, ends the session, and hands over the receipt."""
+    """One click from the page removes all rows, ends the session, and leads to a page that hands over the receipt."""
     await browser.enter(person)
     page = await browser.page("/me/delete")
     assert await held(client, person)
     answer = await browser.send(page, "", path="/me/delete")
-    assert answer.status_code == 200
-    assert "Everything is deleted" in answer.text
+    assert answer.status_code == 303
     assert not await held(client, person)
-    file = answer.text.split('href="data:application/json;charset=utf-8,')[1].split('"')[0]
-    receipt = json.loads(unquote(file))
-    assert receipt["status"] == "completed"
+    own = answer.headers["location"]
+    shown = await browser.page(own)
+    assert "Everything is deleted" in shown
+    assert f'href="{own}/receipt.json"' in shown
+    file = await browser.http.get(f"{own}/receipt.json")
+    receipt = file.json()
+    assert file.headers["content-disposition"] == (
+        f'attachment; filename="erasure-{receipt["erasure_id"]}.json"'
+    )
+    assert receipt["status"] == "rows_erased"
     assert receipt["counts"]["event"] == 1
     assert (await client.get(f"/v1/erasures/{receipt['erasure_id']}")).json() == receipt
     assert (await browser.http.get("/me")).status_code == 403
+
+
+async def test_the_page_of_a_deletion_outlives_the_person(
+    browser: Browser, client: Caller, service: Service, clock: Clock, person: str
+) -> None:
+    """By its link alone it shows, whenever it is opened, how far the deletion has come, and in the end the signed receipt; for a year."""
+    done = await browser.http.post(await browser.link(Kind.ERASE, person), data=ONE_CLICK, headers=JSON)
+    own = done.json()["page_url"].removeprefix(ORIGIN)
+    browser.http.cookies.clear()
+    assert words("en")("deleted.receipt_first") in await browser.page(own)
+    await work_all(service, clock)
+    await client.consent(person, "saves")  # who comes back is somebody else
+    for _ in range(2):
+        page = await browser.page(own)
+    assert "Signed and final" in page
+    receipt = (await browser.http.get(f"{own}/receipt.json")).json()
+    assert receipt["status"] == "completed"
+    keys = KeySet.import_key_set((await browser.http.get("/.well-known/jwks.json")).json())
+    signed = json.loads(jws.deserialize_compact(receipt["receipt"], keys, algorithms=["Ed25519"]).payload)
+    assert signed["erasure_id"] == done.json()["erasure_id"]
+    assert await held(client, person)
+    clock.forward(days=366)
+    assert (await browser.http.get(own)).status_code == 404
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_the_link_of_a_deletion_does_nothing_else(
+    browser: Browser, client: Caller, person: str
+) -> None:
+    """It opens no page of a person and deletes nobody; no other link opens the page of a deletion, changed ones neither."""
+    settings = await browser.link(Kind.SETTINGS, "u2")
+    done = await browser.http.post(await browser.link(Kind.ERASE, person), data=ONE_CLICK, headers=JSON)
+    own = done.json()["page_url"].removeprefix(ORIGIN)
+    assert (await browser.http.get(own.replace("/erased/", "/open/"))).status_code == 404
+    crossed = await browser.http.post(own.replace("/erased/", "/erase/"), data=ONE_CLICK, headers=JSON)
+    assert crossed.status_code == 404
+    browser.http.cookies.set("assent_session", own.rsplit("/", 1)[1])
+    assert (await browser.http.get("/me")).status_code == 403
+    for lost in (settings.replace("/open/", "/erased/"), own[:-2] + "AA", "/erased/x"):
+        assert (await browser.http.get(lost)).status_code == 404
+        assert (await browser.http.get(f"{lost}/receipt.json")).status_code == 404
+
+
+async def test_two_presses_at_once_delete_once(browser: Browser, client: Caller, person: str) -> None:
+    """Of the same link used several times in the same moment one deletes; the others are told that it is over."""
+    link = await browser.link(Kind.ERASE, person)
+    answers = await asyncio.gather(*(browser.http.post(link, data=ONE_CLICK, headers=JSON) for _ in range(4)))
+    assert sorted(answer.status_code for answer in answers) == [200, 410, 410, 410]
+    assert not await held(client, person)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_a_link_says_nothing_to_who_holds_it(
+    browser: Browser, client: Caller, service: Service, person: str
+) -> None:
+    """No id, pseudonym or app stands in a token, readable or encoded, and two of one person have nothing in common."""
+    user_hash = service.pseudonyms.user(APP, person)
+    subject_id = (await client.get(f"/v1/users/{person}/export")).json()["subject_id"]
+    tokens = [(await browser.link(Kind.ERASE, person)).rsplit("/", 1)[1] for _ in range(2)]
+    done = await browser.http.post(f"/erase/{tokens[0]}", data=ONE_CLICK, headers=JSON)
+    tokens.append(done.json()["page_url"].rsplit("/", 1)[1])
+    raw = [base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)) for token in tokens]
+    ids = [user_hash, bytes.fromhex(subject_id), bytes.fromhex(done.json()["erasure_id"])]
+    for needle in (*ids, *(each.hex().encode() for each in ids), person.encode() * 4, APP.encode()):
+        assert not [token for token in (*raw, *map(str.encode, tokens)) if needle in token]
+    runs = [{each[place : place + 6] for place in range(len(each) - 5)} for each in raw]
+    assert not runs[0] & runs[1]
+    assert not runs[0] & runs[2]
 
 
 async def test_the_button_needs_the_persons_own_form(browser: Browser, client: Caller, person: str) -> None:
@@ -71,6 +155,31 @@ async def test_a_link_deletes_without_cookie_or_key_and_once(
     assert (await browser.http.get(link)).status_code == 410
 
 
+async def set_one_click(service: Service, *, on: bool) -> None:
+    """Turn the app's one-click links on or off, as its operator does, and let the process look."""
+    async with service.database.write(APP) as connection:
+        assert await apps.set_one_click(connection, APP, on=on)
+    await service.models.refresh()
+
+
+async def test_an_app_does_without_one_click_links(
+    browser: Browser, client: Caller, service: Service, caller_for: Callable[..., Any], person: str
+) -> None:
+    """Turned off, its lists carry no such link from the next look on, and others' do; a link from before still deletes."""
+    other: Caller = await caller_for(OTHER_APP)
+    before = urlsplit((await client.recommend(person))["controls"]["erase_url"]).path
+    await set_one_click(service, on=False)
+    for user_id in (person, "never-seen"):
+        assert set((await client.recommend(user_id))["controls"]) == {"settings_url", "why_url"}
+        what_if = await client.post("/v1/recommendations:whatif", {"user_id": user_id, "without": []})
+        assert set(what_if.json()["controls"]) == {"settings_url", "why_url"}
+    assert (await other.recommend(person))["controls"]["erase_url"]
+    assert (await browser.http.post(before, data=ONE_CLICK, headers=JSON)).status_code == 200
+    assert not await held(client, person)
+    await set_one_click(service, on=True)
+    assert (await client.recommend(person))["controls"]["erase_url"]
+
+
 async def test_looking_at_the_link_deletes_nothing(browser: Browser, client: Caller, person: str) -> None:
     """GET and HEAD show a button or nothing, as often as a mail scanner likes; the button then works."""
     link = await browser.link(Kind.ERASE, person)
@@ -81,6 +190,8 @@ async def test_looking_at_the_link_deletes_nothing(browser: Browser, client: Cal
     assert await held(client, person)
     answer = await browser.http.post(link, data=ONE_CLICK)
     assert "Everything is deleted" in answer.text
+    own = re.findall(r'href="(/erased/[^"/]+)"', answer.text)[0]
+    assert "Everything is deleted" in await browser.page(own)
     assert not await held(client, person)
 
 
@@ -164,6 +275,8 @@ async def test_a_browser_gets_pages_and_a_program_gets_problems(browser: Browser
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_what_the_person_is_told_of_the_time_is_the_setting(browser: Browser, service: Service) -> None:
-    """The page names the hours within which the model is trained again."""
+    """The page names the hours within which the model is trained again, and the days after which backups are gone."""
     await browser.enter("u1")
-    assert f"within {service.settings.erasure_deadline_h} hours" in await browser.page("/me/delete")
+    page = await browser.page("/me/delete")
+    assert f"within {service.settings.erasure_deadline_h} hours" in page
+    assert f"gone after {service.settings.backup_lifetime_d} days" in page

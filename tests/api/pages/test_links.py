@@ -120,6 +120,8 @@ async def test_every_answer_has_the_headers_and_no_token(browser: Browser, clien
         )
     ]  # fmt: skip
     answers.append(await browser.http.post(erase, data={"erase": "One-Click"}))
+    own = re.findall(r'href="(/erased/[^"/]+)"', answers[-1].text)[0]
+    answers += [await browser.http.get(path) for path in (own, f"{own}/receipt.json")]
     secrets = [link.rsplit("/", 1)[1], erase.rsplit("/", 1)[1], browser.http.cookies["assent_session"]]
     for answer in answers:
         for name, value in HEADERS.items():

@@ -1,13 +1,22 @@
 """History, receipts, the copy of everything, and the reasons, as the person sees them."""
 
+import html
+import io
 import json
+from zipfile import ZipFile
 
 import pytest
 from joserfc import jws
 from joserfc.jwk import KeySet
 
+from api.pages.wording import words
+from api.receipts import FILES
 from api.service import Service
-from consent.receipts import canonical
+from consent.notices.wording import LOCALES, wording
+from consent.receipts.signing import canonical
+from consent.signals import SIGNALS
+from consent.verification.bundles import Keys
+from consent.verification.receipts import verify_receipts
 from tests.api.pages.conftest import Browser
 from tests.conftest import Caller, event
 
@@ -28,32 +37,83 @@ async def test_history_begins_empty_and_then_tells_every_choice(browser: Browser
 
 
 async def test_a_receipt_is_readable_and_its_downloads_are_the_signed_ones(
-    browser: Browser, client: Caller, service: Service
+    browser: Browser, client: Caller
 ) -> None:
-    """The page says what was chosen; JSON is canonical; the JWS verifies over exactly that JSON."""
+    """The page says what was chosen; the JWS verifies over exactly the JSON without its proof, and the proof holds."""
     receipt = (await client.consent("u1", "check_ins"))["receipt"]
     await browser.enter("u1")
     path = f"/me/receipts/{receipt['receipt_id']}"
     page = await browser.page(path)
     assert "How you say you feel" in page
-    assert receipt["privacy_notice"]["sha256"] in page
+    assert receipt["purposes"][0]["privacy_notice"]["sha256"] in page
     body = await browser.http.get(f"{path}.json")
-    assert body.text == canonical(receipt)
+    kept = body.json()
+    assert {name: kept[name] for name in kept.keys() - {"proof"}} == receipt
+    log_keys = Keys.parse((await client.get("/v1/log/keys")).text)
+    assert verify_receipts(kept, log_keys).entries == 1
     assert body.headers["content-disposition"].startswith("attachment")
     signed = await browser.http.get(f"{path}.jws")
-    keys = KeySet.import_key_set(service.signer.public_keys)  # type: ignore[arg-type]  # a dictionary as it stands
-    assert jws.deserialize_compact(signed.text, keys, algorithms=["Ed25519"]).payload.decode() == body.text
+    keys = KeySet.import_key_set((await browser.http.get("/.well-known/jwks.json")).json())
+    assert jws.deserialize_compact(signed.text, keys, algorithms=["Ed25519"]).payload.decode() == canonical(
+        receipt
+    )
+    assert kept["proof"]["jws"] == signed.text
+
+
+async def test_a_receipt_is_had_in_every_format_and_no_other(browser: Browser, client: Caller) -> None:
+    """Each link on the page leads to a file of that format; other endings, and other people's receipts, lead nowhere."""
+    receipt_id = (await client.consent("u1", "views"))["receipt"]["receipt_id"]
+    strangers = (await client.consent("u2", "views"))["receipt"]["receipt_id"]
+    await browser.enter("u1")
+    page = await browser.page(f"/me/receipts/{receipt_id}")
+    for ending, media_type in FILES.items():
+        assert f'href="/me/receipts/{receipt_id}.{ending}"' in page
+        answer = await browser.http.get(f"/me/receipts/{receipt_id}.{ending}")
+        assert answer.headers["content-type"] == media_type
+        assert (
+            answer.headers["content-disposition"] == f'attachment; filename="receipt-{receipt_id}.{ending}"'
+        )
+    for lost in (f"{receipt_id}.exe", f"{strangers}.json", strangers):
+        assert (await browser.http.get(f"/me/receipts/{lost}")).status_code == 404
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+async def test_a_receipt_says_in_every_language_what_it_means(
+    browser: Browser, client: Caller, locale: str
+) -> None:
+    """How long it is kept, who answers for it, that nobody else gets it, the rights, and how to change one's mind."""
+    receipt_id = (await client.consent("u1", "searches"))["receipt"]["receipt_id"]
+    await browser.enter("u1")
+    browser.http.headers["Accept-Language"] = locale
+    page = html.unescape(await browser.page(f"/me/receipts/{receipt_id}"))
+    told, words_ = wording(locale), words(locale)
+    for text in (
+        SIGNALS["searches"].texts[locale].title,
+        told.span(SIGNALS["searches"].retention),
+        words_("receipt.nobody"),
+        words_("receipt.signed"),
+        told.facts["rights"],
+        told.facts["withdrawal"],
+        "Harbour",
+    ):
+        assert text in page, text
 
 
 async def test_the_copy_is_what_the_app_would_get(browser: Browser, client: Caller) -> None:
-    """The download holds the same as the API's export."""
+    """The download holds the same as the API's export, with a page in the reader's language."""
     await client.consent("u1", "views")
     await client.events(event("u1", "views", "box-breathing"))
     await browser.enter("u1")
-    copy = json.loads((await browser.http.get("/me/export")).text)
+    browser.http.headers["Accept-Language"] = "es"
+    answer = await browser.http.get("/me/export")
+    assert answer.headers["content-disposition"] == 'attachment; filename="my-data.zip"'
     exported = (await client.get("/v1/users/u1/export")).json()
-    assert {**copy, "exported_at": ""} == {**exported, "exported_at": ""}
-    assert [each["resource_id"] for each in copy["events"]] == ["box-breathing"]
+    with ZipFile(io.BytesIO(answer.content)) as copy:
+        held = {name.removesuffix(".json"): copy.read(name) for name in copy.namelist()}
+    sections = exported.keys() - json.loads(held["about"]).keys()
+    assert {name: json.loads(held[name]) for name in sections} == {name: exported[name] for name in sections}
+    assert [each["resource_id"] for each in json.loads(held["events"])] == ["box-breathing"]
+    assert words("es")("export.title") in held["index.html"].decode()
 
 
 async def test_the_notice_is_shown_word_for_word_with_its_digest(browser: Browser, service: Service) -> None:

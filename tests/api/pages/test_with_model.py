@@ -1,9 +1,7 @@
 """The pages of people from whom a model has learned, and of a service whose database is away."""
 
-import json
 import re
 from pathlib import Path
-from urllib.parse import unquote
 
 import httpx
 import pytest
@@ -11,9 +9,11 @@ from fastapi import FastAPI
 
 from api.app import create_app
 from api.demo.community import simulate
+from api.pages.wording import LANGUAGES, words
 from api.service import Service
 from api.tokens import Kind
 from api.training import train_app
+from tests.api.calls import RESOURCE
 from tests.api.pages.conftest import HOUR, ORIGIN, Browser
 from tests.conftest import APP, Caller, settings_for
 
@@ -27,23 +27,67 @@ async def learned(service: Service, app: FastAPI) -> str:
     return "simulated-004"
 
 
+def numbers(part: str, kind: str = "") -> list[float]:
+    """The values of the bars (of a kind) that stand at the top of a list, without those that they are made of."""
+    found, depth, wanted = [], 0, False
+    for tag, of, value in re.findall(
+        r'(<ul class="reasons"|</ul>)|<li class="(\w+)"|class="number">([+-][\d.]+)', part
+    ):
+        if tag:
+            depth += 1 if tag.startswith("<ul") else -1
+        elif of:
+            wanted = depth == 1 and of.startswith(kind)
+        elif wanted:
+            found.append(float(value))
+    return found
+
+
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_the_reasons_shown_are_those_of_the_api_and_add_up(
     browser: Browser, client: Caller, learned: str
 ) -> None:
-    """The page has the API's list in its order; every item's bars add up to its score."""
+    """The page has the API's list in its order; every item's bars by signal add up to its score, and those by thing to what signals add."""
     await browser.enter(learned)
     page = await browser.page("/me/why")
     items = (await client.recommend(learned, explain="full", context={"locale": "en"}))["items"]
     shown = re.findall(r'class="rank">\d+</span> ([^<]+)</h3>', page)
     assert shown == [item["resource"]["title"].replace("&", "&amp;") for item in items]
     for part, item in zip(page.split('<li class="panel">')[1:], items, strict=True):
-        at_first, rest = part.split('<p class="sum">')
-        values = [float(text) for text in re.findall(r'class="number">([+-][\d.]+)', at_first)]
-        total = float(re.findall(r'class="number">([\d.-]+)', rest)[0])
+        by_signal, by_thing = part.split('<p class="sum">')
+        values, signals = numbers(by_signal), numbers(by_signal, "signal")
+        total = float(re.findall(r'class="number">([\d.-]+)', by_thing)[0])
         assert sum(values) == pytest.approx(total, abs=0.0005 * (len(values) + 1))
         assert total == pytest.approx(item["score"], abs=0.0005)
+        lines = item["explanation"]["contributions"]
+        assert len(signals) == len({line["signal"] for line in lines})
+        things = numbers(by_thing)
+        assert sum(things) == pytest.approx(sum(signals), abs=0.0005 * (len(things) + len(signals)))
     assert "Nothing about you." not in page
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_the_reasons_are_grouped_in_every_language(
+    browser: Browser, client: Caller, service: Service, learned: str
+) -> None:
+    """By signal and by thing, with each signal's share and what it is the sum of."""
+    for number in range(3):  # the catalogue has next to nothing in Hindi
+        own = {**RESOURCE, "id": f"tea-{number}", "languages": ["hi"]}
+        assert (await client.http.put(f"/v1/resources/tea-{number}", json=own)).status_code == 200
+    await service.models.refresh()
+    await browser.enter(learned)
+    for locale in LANGUAGES:
+        browser.http.headers["Accept-Language"] = locale
+        page, texts = await browser.page("/me/why"), words(locale)
+        assert f'<html lang="{locale}"' in page
+        assert (
+            page.count(f'<h4 class="group">{texts("reasons.by_signal")}</h4>')
+            == page.count('class="rank"')
+            > 0
+        )
+        assert page.count(f'<h4 class="group">{texts("reasons.by_thing")}</h4>') > 0
+        shares = [int(each) for each in re.findall(r'class="share">\D*(\d+)', page)]
+        assert sum(shares) == pytest.approx(100 * page.count('class="rank"'), abs=len(shares) / 2)
+        assert '<details class="parts">' in page
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -53,12 +97,12 @@ async def test_deletion_says_honestly_that_the_model_is_still_to_be_trained(
     """Rows are gone at once; the page names the time by which the model is without the person, as the API does."""
     await browser.enter(learned)
     answer = await browser.send(await browser.page("/me/delete"), "", path="/me/delete")
-    assert "being trained again without you" in answer.text
-    file = answer.text.split('href="data:application/json;charset=utf-8,')[1].split('"')[0]
-    receipt = json.loads(unquote(file))
-    assert receipt["status"] == "retraining"
+    own = answer.headers["location"]
+    assert "being trained again without you" in await browser.page(own)
+    receipt = (await browser.http.get(f"{own}/receipt.json")).json()
+    assert receipt["status"] == "rows_erased"
     assert receipt["release_before"]["id"] is not None
-    assert (await client.get(f"/v1/erasures/{receipt['erasure_id']}")).json()["status"] == "retraining"
+    assert (await client.get(f"/v1/erasures/{receipt['erasure_id']}")).json()["status"] == "rows_erased"
 
 
 async def test_without_a_database_the_page_says_that_nothing_was_changed(

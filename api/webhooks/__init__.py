@@ -1,0 +1,1 @@
+"""Webhooks: what an app wants to hear of, told in the transaction that made it so and delivered by the worker."""

@@ -1,0 +1,138 @@
+"""Where a recommendation's time goes inside the process, against LightFM, RecTools' ranker and the bare product.
+
+One person with thirty events of four signals, ten items. The release has random arrays: nothing here depends on what
+they say. RecTools ranks dense models by `implicit.cpu.topk`, which is what stands for it.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+import numpy as np
+from implicit.cpu.topk import topk
+from lightfm import LightFM
+from scipy import sparse
+from threadpoolctl import threadpool_limits
+
+from benchmarks.table import Row
+from benchmarks.world import SIGNALS, TOPICS, catalogue, resource_id
+from recommender import explanation
+from recommender.lines import read_lines
+from recommender.profile import MOOD_BANDS, Features
+from recommender.query import HistoryEvent, Query
+from recommender.ranking import Ranker
+from recommender.release import Manifest, Release, Shard, TrainingConfig
+from recommender.shelf import topic_matrix
+
+SIZES = (1_000, 10_000, 100_000)
+EVENTS, COMPONENTS, LIMIT = 30, 64, 10
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+
+
+def compare() -> list[Row]:
+    """Measure at every size; the best of several rounds counts."""
+    with threadpool_limits(1):
+        return [row for size in SIZES for row in _at(size)]
+
+
+def _at(size: int) -> list[Row]:
+    resources = catalogue(size)
+    features = Features(tuple(each.id for each in resources), tuple(sorted(TOPICS)))
+    ranker = Ranker(resources, _release(features, topic_matrix(resources, features)))
+    history = _history(size)
+    granted = dict.fromkeys(SIGNALS, "5feceb66ffc86f38d952786c6d696c79")
+    plain, full = Query(limit=LIMIT, explain="none"), Query(limit=LIMIT, explain="full")
+    scorer, config = ranker._scorer, ranker._scorer.config  # type: ignore[union-attr]  # noqa: SLF001  its parts are what is measured
+    told = read_lines(history, list(granted), ranker.shelf.features, config)
+    columns, whole_profile, listed = np.array(told.columns), np.array([-1]), np.ones(size, dtype=np.bool_)
+    vectors, _ = scorer.vectors(told.weights(whole_profile, config), columns)  # type: ignore[union-attr]  # there is one
+    short, whole = (ranker.rank(history, granted, query, NOW) for query in (plain, full))
+
+    profile = _best(lambda: read_lines(history, list(granted), ranker.shelf.features, config)) + _best(
+        lambda: scorer.vectors(told.weights(whole_profile, config), columns)  # type: ignore[union-attr]  # there is one
+    )
+    scores = _best(lambda: scorer.scores(vectors, listed))  # type: ignore[union-attr]  # there is one
+    ranking = _best(lambda: ranker.rank(history, granted, plain, NOW))
+    counterfactuals = _best(lambda: ranker.rank(history, granted, full, NOW)) - ranking
+    told_none = _best(lambda: explanation.items(short, "none"))
+    explained = _best(lambda: explanation.items(whole, "full")) - told_none
+    split = (
+        f"{ranking:,.0f} µs: profile {profile:,.0f}, scores {scores:,.0f}, filters and picking "
+        f"{ranking - profile - scores:,.0f}; besides, counterfactuals {counterfactuals:,.0f}, explanation {explained:,.0f}"
+    )
+    outputs, vector = np.ascontiguousarray(scorer.outputs.T), vectors[0]  # type: ignore[union-attr]  # there is one
+    product = _best(lambda: vector @ outputs)
+    lightfm, rectools = _lightfm(size), _rectools(size)
+    named = f"ranking {size:,} resources"
+    at = size == 10_000
+    return [
+        Row(named, "the bare matrix-vector product, same precision", product / ranking, split, f"{product:,.0f} µs", ">= 0.33" if at else "", product / ranking >= 1 / 3 if at else None),
+        Row(named, "LightFM.predict of the same profile, sorted", lightfm / ranking, f"{ranking:,.0f} µs", f"{lightfm:,.0f} µs", ">= 10" if at else "", lightfm / ranking >= 10 if at else None),
+        Row(named, "RecTools' ranker (implicit.cpu.topk), profile given", rectools / ranking, f"{ranking:,.0f} µs", f"{rectools:,.0f} µs"),
+        Row(f"explaining {LIMIT} of {size:,} in full", "scoring all", scores / (explained + counterfactuals), f"{explained + counterfactuals:,.0f} µs", f"{scores:,.0f} µs"),
+    ]  # fmt: skip
+
+
+def _history(size: int) -> Sequence[HistoryEvent]:
+    rows = np.random.default_rng(5).choice(size, EVENTS, replace=False)
+    at = int(NOW.timestamp() * 1e6)
+    return [
+        HistoryEvent(signal := SIGNALS[number % len(SIGNALS)], resource_id(row), None, 5.0 if signal == "ratings" else None, at - number)
+        for number, row in enumerate(rows.tolist())
+    ]  # fmt: skip
+
+
+def _release(features: Features, resource_topics: sparse.csr_array) -> Release:
+    random = np.random.default_rng(3)
+    named = len(features) - MOOD_BANDS
+
+    def some(*shape: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+        return random.normal(size=shape, scale=0.1).astype(np.float32)
+
+    config = TrainingConfig(components=COMPONENTS)
+    manifest = Manifest(digest="", config=config, features_digest="", shards=(), libraries={}, created_at=NOW)
+    shard = Shard(some(len(features), COMPONENTS), some(named, COMPONENTS), some(named))
+    return Release((shard,), features, resource_topics, manifest)
+
+
+def _lightfm(size: int) -> float:
+    """Microseconds in which LightFM scores every item for a person who is a mean of what they used, and sorts."""
+    identity = sparse.identity(size, dtype=np.float32, format="csr")
+    share = np.full(EVENTS, 1 / EVENTS, dtype=np.float32)
+    profile = sparse.csr_matrix(
+        (share, (np.zeros(EVENTS, dtype=np.int32), np.arange(EVENTS))), shape=(1, size)
+    )
+    model = LightFM(no_components=COMPONENTS, random_state=0)
+    model.fit_partial(
+        sparse.coo_matrix((1, size), dtype=np.float32),
+        user_features=profile,
+        item_features=identity,
+        epochs=0,
+    )
+    items = np.arange(size, dtype=np.int32)
+    return _best(
+        lambda: np.argsort(-model.predict(0, items, user_features=profile, item_features=identity, num_threads=1))[:LIMIT]
+    )  # fmt: skip
+
+
+def _rectools(size: int) -> float:
+    """Microseconds in which RecTools' way of ranking gives the best of every item for a ready profile."""
+    random = np.random.default_rng(3)
+    items = random.normal(size=(size, COMPONENTS)).astype(np.float32)
+    person = random.normal(size=(1, COMPONENTS)).astype(np.float32)
+    return _best(lambda: topk(items, person, LIMIT, num_threads=1))
+
+
+def _best(work: Callable[[], object], rounds: int = 15, seconds: float = 0.02) -> float:
+    """Microseconds of one run, in the best of some rounds."""
+    began, times = time.perf_counter(), 0
+    while time.perf_counter() - began < seconds:
+        work()
+        times += 1
+    best = float("inf")
+    for _ in range(rounds):
+        began = time.perf_counter()
+        for _ in range(times):
+            work()
+        best = min(best, (time.perf_counter() - began) / times)
+    return best * 1e6

@@ -1,0 +1,1 @@
+"""What people are told: texts in every language, their revisions, and the wordings of apps."""

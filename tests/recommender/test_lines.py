@@ -1,0 +1,85 @@
+from typing import Any
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recommender.history import SIGNAL_IDS, History
+from recommender.lines import read_lines
+from recommender.profile import Features, ProfileConfig
+from recommender.query import HistoryEvent, Query
+from recommender.snapshots import present_profiles
+from tests.recommender.catalogues import GRANTED, NOW, TOPICS, event
+from tests.recommender.questions import EVERYTHING, IDS, RANKERS, histories, ids, queries, rankers
+
+
+@given(histories)
+@settings(deadline=None)
+def test_serving_weighs_as_training_does(history: list[HistoryEvent]) -> None:
+    """The lines' weights, laid out over the features, are the row that training makes of the same events."""
+    distinct = [row._replace(occurred_at=10_000 - place) for place, row in enumerate(history)]
+    features, config = (
+        Features(tuple(IDS), TOPICS),
+        ProfileConfig(strengths={name: 0.3 + 0.1 * n for n, name in enumerate(SIGNAL_IDS[:9])}),
+    )
+    told = read_lines(distinct, GRANTED, features, config)
+    served = np.zeros(len(features))
+    np.add.at(served, told.columns, told.weights(np.array([-1]), config)[0])
+    if not distinct:
+        assert not served.any()
+        return
+    signals, resources, topics, values, times = zip(*distinct, strict=True)
+    past = History.from_columns(
+        [b"p"] * len(distinct), signals, resources, topics, np.array(values, dtype=float), times, features
+    )
+    trained = present_profiles(past, features, config).toarray()
+    np.testing.assert_allclose(served, trained[0] if len(trained) else 0.0, atol=1e-6)
+
+
+def test_several_events_with_one_thing_are_one_line() -> None:
+    """Lines are by signal and thing, and name the consent behind the signal."""
+    history = [event("views", "r01", 1), event("saves", "r01", 2), event("views", "r01", 3)]
+    ranking = RANKERS["release"].rank(history, GRANTED, EVERYTHING, NOW)
+    assert [(line.signal, line.resource_id, line.receipt_id) for line in ranking.lines] == [
+        ("views", "r01", "receipt-views"),
+        ("saves", "r01", "receipt-saves"),
+    ]
+
+
+def test_a_low_rating_does_not_speak_for_anything_but_hides_what_was_rated() -> None:
+    """Two stars are no interest; the resource is known already."""
+    rating = event("ratings", "r01")._replace(value=2.0)
+    ranking = RANKERS["release"].rank([rating, event("views", "r02")], GRANTED, EVERYTHING, NOW)
+    assert {line.signal for line in ranking.lines} == {"views"}
+    assert "r01" not in ids(ranking)
+    assert ranking.signals_used == ("views", "ratings")
+
+
+@given(rankers, histories, queries, st.randoms(use_true_random=False))
+@settings(deadline=None)
+def test_the_order_of_rows_of_one_moment_does_not_matter(
+    name: str, history: list[HistoryEvent], query: Query, random: Any
+) -> None:
+    """Databases give equal times in any order; the answer is the same."""
+    history = [
+        row._replace(occurred_at=row.occurred_at // 600_000_000)
+        for row in history
+        if isinstance(row.occurred_at, int)
+    ]
+    shuffled = random.sample(history, len(history))
+    shuffled.sort(key=lambda row: -row.occurred_at)
+    ranker = RANKERS[name]
+    one, other = ranker.rank(history, GRANTED, query, NOW), ranker.rank(shuffled, GRANTED, query, NOW)
+    assert one.lines == other.lines or not one.items
+    assert [(item.resource.id, item.score, item.counterfactuals) for item in one.items] == [
+        (item.resource.id, item.score, item.counterfactuals) for item in other.items
+    ]
+
+
+def test_rows_of_one_moment_weigh_by_their_content_and_not_by_their_place() -> None:
+    """Twelve events at once do not fit the smallest window; which of them do is not for the database to decide."""
+    history = [event("views", each) for each in IDS[:12]]
+    one, other = (
+        RANKERS["release"].rank(rows, GRANTED, EVERYTHING, NOW) for rows in (history, history[::-1])
+    )
+    assert (one.lines, one.items) == (other.lines, other.items)
