@@ -22,7 +22,7 @@ import fsspec
 from sqlalchemy import make_url
 
 from api import leftovers
-from api.database import prepare_sqlite
+from api.connecting import prepare_sqlite
 from api.replaying import replay
 from api.service import Service
 from api.settings import Settings

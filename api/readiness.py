@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 
-from api.database import Unreachable
+from api.connecting import Unreachable
 
 
 class NotReplayed(Unreachable):

@@ -7,7 +7,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, event, pool
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
-from api.database import async_url, prepare_sqlite
+from api.connecting import async_url, prepare_sqlite
 
 
 class SchemaOutdated(Exception):

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from api.arrivals import Changes
-from api.database import Database, Prepared
+from api.database import Database
 from api.models import Models, memory_lease_s
+from api.point_reads import Prepared
 from api.readiness import Readiness
 from api.settings import Settings
 from api.store import KeptAnswers, key_by_id

@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from api.database import async_url
+from api.connecting import async_url
 from api.webhooks.addresses import Policy, networks
 from recommender.release import TrainingConfig
 from recommender.workers import Workers

@@ -15,7 +15,7 @@ from typing import Any
 
 import asyncpg
 
-from api.database import prepare_sqlite
+from api.connecting import prepare_sqlite
 from benchmarks import load, servers
 from benchmarks.databases import Postgres
 from benchmarks.recommendations import World

@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from api import administration, schema
 from api.app import create_app
-from api.database import async_url
+from api.connecting import async_url
 from api.keys import Scope
 from api.service import Service
 from api.settings import Settings, load

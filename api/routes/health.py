@@ -4,7 +4,7 @@ import orjson
 from fastapi import APIRouter, Response
 
 from api.answers import ReadyOut
-from api.database import Unreachable
+from api.connecting import Unreachable
 from api.dependencies import ServiceDep
 from api.problems import NO_STORE, declared
 from api.schema import SchemaOutdated, require_current

@@ -4,7 +4,8 @@ import sqlite3
 
 import pytest
 
-from api.database import Database, SqlitePointReads
+from api.database import Database
+from api.point_reads import SqlitePointReads
 from api.service import Service
 from tests.api.witness import ON_POSTGRESQL, ON_SQLITE
 from tests.conftest import APP, Caller

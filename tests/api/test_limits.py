@@ -123,7 +123,7 @@ async def test_what_hangs_is_answered_in_time(
 
     async with limited(service, database_url, tmp_path, recommend_deadline_s=2.0) as client:
         assert (await client.recommend("u1"))["items"]
-        monkeypatch.setattr("api.database.SqlitePointReads.rows", hang)
+        monkeypatch.setattr("api.point_reads.SqlitePointReads.rows", hang)
         answer = await asyncio.wait_for(client.post("/v1/recommendations", {"user_id": "u1"}), 60)
     assert (answer.status_code, answer.json()["strategy"]) == (503, "support_only")
     assert answer.json()["support"]

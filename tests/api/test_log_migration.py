@@ -9,7 +9,7 @@ from sqlalchemy import event, pool, text
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from api import ledger_export, schema, transparency
-from api.database import async_url, prepare_sqlite
+from api.connecting import async_url, prepare_sqlite
 from api.service import Service
 from consent.verification.bundles import Keys
 from consent.verification.ledger import verify_ledger

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Select, literal_column, select, table
 
-from api.database import PostgresPointReads, Unreachable
+from api.connecting import Unreachable
+from api.point_reads import PostgresPointReads
 from api.service import Service
 from tests.api.witness import ON_POSTGRESQL
 from tests.conftest import APP, OTHER_APP, event

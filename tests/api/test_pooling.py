@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api.database import Database, Unreachable
+from api.connecting import Unreachable
+from api.database import Database
 from tests.api.witness import ON_SQLITE
 from tests.conftest import APP
 
