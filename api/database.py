@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api.connecting import Unreachable, async_url, create_engine
+from api.connecting import BUSY_S, Unreachable, async_url, create_engine
 from api.point_reads import PointReads, PostgresPointReads, SqlitePointReads
 
 RIGHTS = "rights"
@@ -38,6 +38,8 @@ _CLEAR_NOTES = text(
     "JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped "
     "WHERE c.oid = CAST(:name AS regclass)"
 )
+_SCRUB_PATIENCE_MS = 250
+"""How long readers of the write-ahead log are waited for: meanwhile nobody can write. The erasure tries again."""
 _PASSES = 10
 """How often a table is vacuumed until nothing dead is left in it once: in a busy one something just died each time."""
 
@@ -126,9 +128,13 @@ class Database:
         if not self.is_sqlite:
             return True
         async with self._turn, self.engine.connect() as connection:
-            raw = await connection.get_raw_connection()
-            done = await raw.driver_connection.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")  # type: ignore[union-attr]  # the driver's own connection
-            return not next(iter(done))[0]
+            driver: Any = (await connection.get_raw_connection()).driver_connection
+            await driver.execute(f"PRAGMA busy_timeout={_SCRUB_PATIENCE_MS}")
+            try:
+                done = await driver.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
+                return not next(iter(done))[0]
+            finally:
+                await driver.execute(f"PRAGMA busy_timeout={BUSY_S * 1000}")
 
     async def vacuum(self, tables: Sequence[str]) -> bool:
         """Let PostgreSQL reclaim what was deleted from these tables, and forget what it noted of its values for its plans.

@@ -124,15 +124,14 @@ def clock() -> Clock:
 
 def settings_for(url: str, folder: Path, **more: Any) -> Settings:
     """Settings of a service for tests; answers take as long as a busy machine needs, but where a test is about that."""
-    more = {"training_jobs": 1, "recommend_deadline_s": 60.0, "request_deadline_s": 600.0, **more}
+    usual = {"training_jobs": 1, "recommend_deadline_s": 60.0, "request_deadline_s": 600.0, "poll_s": 0.05}
     return load(
         {},
         database_url=url,
         secret=SECRET,
         releases_url=str(folder / "releases"),
         register_url=str(folder / "erasures"),
-        poll_s=0.05,
-        **more,
+        **(usual | more),
     )
 
 

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.api import witness
-from tests.chaos.cable import PORT, Cable, cable
+from tests.chaos.cable import PORT, Cable, Connection, cable
 from tests.chaos.conftest import KILLS, SECONDS
 from tests.chaos.fleet import Town, insist
 from tests.chaos.postgres import Postgres, Wire, wire
@@ -76,11 +76,14 @@ async def test_a_partition_at_commit_has_one_effect(
     tell(f"{tried} partitions at COMMIT in {time.monotonic() - begun:.0f} s, one effect each")
 
 
-async def settled(http: httpx.AsyncClient, laid: Cable) -> None:
-    """Have several connections that nobody uses at the moment."""
+async def settled(http: httpx.AsyncClient, laid: Cable) -> list[Connection]:
+    """Have several connections, and return them at a moment when nobody uses one."""
     await asyncio.gather(*(http.get(f"/v1/users/u{n}/consents") for n in range(8)))
-    async with asyncio.timeout(30):
-        while not all(each.watched_within_s is not None for each in laid.connections()):  # noqa: ASYNC110  the kernel tells when asked
+    async with asyncio.timeout(60):
+        while True:
+            found = laid.connections()
+            if len(found) > 1 and all(each.watched_within_s is not None for each in found):
+                return found
             await asyncio.sleep(0.02)
 
 
@@ -91,9 +94,7 @@ async def test_tcp_finds_out_that_nobody_is_there(
     town, _ = far
     async with town.client() as http, asyncio.timeout(240):
         await back(http)
-        await settled(http, laid)
-        idle = laid.connections()
-        assert len(idle) > 1
+        idle = await settled(http, laid)
         assert all((each.watched_within_s or 99) <= 10.1 for each in idle), idle
         if not LONG:
             return
