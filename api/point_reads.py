@@ -107,12 +107,56 @@ class _Told(asyncpg.Connection):  # type: ignore[misc]  # asyncpg has no types
             self._context = context
 
 
-async def _watched(connection: Any) -> None:
-    notice_silence(connection)
+class _Connections:
+    """Up to `most` connections, each lent to one query at a time.
 
+    asyncpg's own pool starts a task for every return; a query here costs hardly more than that.
+    """
 
-async def _kept(connection: Any) -> None:
-    """Leave a connection that goes back to its pool as it is: it was only read with, and knows what it was told."""
+    def __init__(self, dsn: str, most: int) -> None:
+        self._dsn = dsn
+        self._free: list[_Told] = []
+        self._room = asyncio.Semaphore(most)
+        self._closed = False
+
+    async def take(self) -> _Told:
+        """Lend the connection that came back last, or a new one; wait for one where all are lent."""
+        await self._room.acquire()
+        try:
+            while self._free:
+                connection = self._free.pop()
+                if not connection.is_closed():
+                    return connection
+            return await self._opened()
+        except BaseException:
+            self._room.release()
+            raise
+
+    def give_back(self, connection: _Told) -> None:
+        """Take a connection back as it is: it was only read with, and knows what it was told."""
+        if self._closed:
+            connection.terminate()
+        if not connection.is_closed():
+            self._free.append(connection)
+        self._room.release()
+
+    async def close(self) -> None:
+        """Close every connection: those at rest now, those at work when they come back."""
+        self._closed = True
+        free, self._free = self._free, []
+        for connection in free:
+            await connection.close()
+
+    async def _opened(self) -> _Told:
+        connection: _Told = await asyncpg.connect(
+            self._dsn,
+            timeout=5,
+            command_timeout=5,
+            server_settings={**AS_SERVICE, "default_transaction_read_only": "on"},
+            connection_class=_Told,
+        )
+        notice_silence(connection)
+        return connection
 
 
 class PostgresPointReads:
@@ -125,8 +169,7 @@ class PostgresPointReads:
 
     def __init__(self, url: URL) -> None:
         self._dsn = url.set(drivername="postgresql").render_as_string(hide_password=False)
-        self._pools: dict[bool, asyncpg.Pool[Any]] = {}
-        self._opening = asyncio.Lock()
+        self.told, self.untold = _Connections(self._dsn, 8), _Connections(self._dsn, 4)
 
     def prepare(self, statement: Select[Any]) -> Prepared:
         """Compile a statement once."""
@@ -134,9 +177,9 @@ class PostgresPointReads:
 
     async def rows(self, prepared: Prepared, values: dict[str, Any], purpose: str) -> Sequence[Any]:
         """Run it under row-level security."""
+        connections = self.told if purpose else self.untold
         try:
-            pool = self._pools.get(bool(purpose)) or await self._opened(bool(purpose))
-            connection = await pool.acquire()
+            connection = await connections.take()
             try:
                 if purpose:
                     await connection.tell(values["app_id"], purpose)
@@ -146,29 +189,14 @@ class PostgresPointReads:
                 connection.terminate()
                 raise
             finally:
-                await pool.release(connection, timeout=1)
+                connections.give_back(connection)
         except _LOST as error:
             raise Unreachable(type(error).__name__) from error
         return found
 
-    async def _opened(self, told: bool) -> "asyncpg.Pool[Any]":
-        async with self._opening:
-            if told not in self._pools:
-                self._pools[told] = await asyncpg.create_pool(
-                    self._dsn,
-                    min_size=0,  # or it would log every try to have one while there is no server
-                    max_size=8 if told else 4,
-                    timeout=5,
-                    command_timeout=5,
-                    server_settings={**AS_SERVICE, "default_transaction_read_only": "on"},
-                    init=_watched,
-                    reset=_kept,
-                    connection_class=_Told,
-                )
-            return self._pools[told]
-
     async def close(self) -> None:
         """Let go of the connections."""
-        pools, self._pools = self._pools, {}
-        for pool in pools.values():
-            await pool.close()
+        before = self.told, self.untold
+        self.told, self.untold = _Connections(self._dsn, 8), _Connections(self._dsn, 4)
+        for connections in before:
+            await connections.close()

@@ -16,11 +16,12 @@ import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import asyncpg
 
 from api import administration, people, schema
+from api.database import RIGHTS
+from api.point_reads import PostgresPointReads
 from api.service import Service
 from api.settings import Settings
 from benchmarks import servers
@@ -155,12 +156,14 @@ async def explained(service: Service) -> str:
     """Return PostgreSQL's plan of a decision, as the service's own role gets it; the person and the cell must be found by index."""
     signal, purpose = cells()[7]
     values = {"app_id": APP, "user_hash": user_hash(APP, 77), "signal": signal, "purpose": purpose}
-    pool: Any = await service.database.points._opened()  # type: ignore[attr-defined]  # noqa: SLF001  the very connection that decides
-    async with pool.acquire() as connection:
-        await connection.fetchval("SELECT set_config('assent.app', $1::text, false)", APP)
-        lines = await connection.fetch(
-            "EXPLAIN (ANALYZE, BUFFERS, COSTS OFF) " + service.one_cell.sql, *service.one_cell.bind(values)
-        )
+    points = service.database.points
+    assert isinstance(points, PostgresPointReads)
+    connection = await points.told.take()  # the very kind that decides
+    await connection.tell(APP, RIGHTS)
+    lines = await connection.fetch(
+        "EXPLAIN (ANALYZE, BUFFERS, COSTS OFF) " + service.one_cell.sql, *service.one_cell.bind(values)
+    )
+    points.told.give_back(connection)
     plan = "\n".join(f"    {line[0]}" for line in lines)
     # The two small tables of an app's own notices, empty here, are read whole.
     if any(f"Seq Scan on {table}" in plan for table in ("subject", "consent_cell")):
@@ -177,7 +180,7 @@ async def decide(service: Service, app_id: str, number: int, name: tuple[str, st
         "signal": signal,
         "purpose": purpose,
     }
-    (row,) = await service.database.points.rows(service.one_cell, values, "rights")
+    (row,) = await service.database.points.rows(service.one_cell, values, RIGHTS)
     permit(signal, Purpose(purpose), row, service.clock(), service.notices)
 
 

@@ -12,8 +12,6 @@ from recommender import kernels
 Scores = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
-_NOTHING = -1
-
 
 def listed(scores: Scores) -> Rows:
     """Every row that is in a list, by its scores (R,)."""
@@ -23,8 +21,10 @@ def listed(scores: Scores) -> Rows:
 
 def best(scores: Scores, count: int) -> Rows:
     """The rows of the greatest scores of a list (R,), best first: `count` of them, or as many as are in it."""
-    rows = np.empty(count, dtype=np.int64)
-    return rows[: kernels.best(scores, rows)]
+    rows = np.empty((1, count), dtype=np.int64)
+    kernels.best(scores[None], rows)
+    found: Rows = rows[rows >= 0]
+    return found
 
 
 def beside(scores: Scores, rows: Rows, count: int) -> tuple[Rows, Rows]:
@@ -40,10 +40,9 @@ def beside(scores: Scores, rows: Rows, count: int) -> tuple[Rows, Rows]:
         each list, -1 where it has ended.
     """
     places = np.empty((len(scores), len(rows)), dtype=np.int64)
-    heads: Rows = np.full((len(scores), count), _NOTHING)
-    for of_list, place, head in zip(scores, places, heads, strict=True):
-        kernels.rank(of_list, rows, place)
-        kernels.best(of_list, head)
+    heads = np.empty((len(scores), count), dtype=np.int64)
+    kernels.rank(scores, rows, places)
+    kernels.best(scores, heads)
     return places, heads
 
 

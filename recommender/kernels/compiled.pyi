@@ -1,6 +1,7 @@
 from recommender.kernels.plain import add_up as add_up
 from recommender.kernels.plain import best as best
 from recommender.kernels.plain import hide as hide
-from recommender.kernels.plain import interleave as interleave
+from recommender.kernels.plain import line_up as line_up
 from recommender.kernels.plain import rank as rank
+from recommender.kernels.plain import weave as weave
 from recommender.kernels.plain import weigh as weigh

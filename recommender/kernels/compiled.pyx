@@ -4,7 +4,7 @@
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.math cimport INFINITY, rint
 from libc.stdlib cimport free, malloc
-from libc.string cimport memchr, memcpy
+from libc.string cimport memcpy
 
 ctypedef long long number
 
@@ -72,10 +72,16 @@ def hide(const number[::1] rows, const number[::1] signals, const number[::1] re
                 scores[of_list, rows[place]] = -INFINITY
 
 
-def best(const double[::1] scores, number[::1] rows):
-    cdef Py_ssize_t row, place, kept = 0, room = rows.shape[0]
+def best(const double[:, ::1] scores, number[:, ::1] rows):
+    cdef Py_ssize_t of_list
+    for of_list in range(scores.shape[0]):
+        best_of(&scores[of_list, 0], scores.shape[1], &rows[of_list, 0], rows.shape[1])
+
+
+cdef void best_of(const double *scores, Py_ssize_t size, number *rows, Py_ssize_t room) noexcept:
+    cdef Py_ssize_t row, place, kept = 0
     cdef double own
-    for row in range(scores.shape[0] if room else 0):
+    for row in range(size if room else 0):
         own = scores[row]
         if own == -INFINITY or (kept == room and own <= scores[rows[room - 1]]):
             continue
@@ -85,18 +91,28 @@ def best(const double[::1] scores, number[::1] rows):
             rows[place] = rows[place - 1]
             place -= 1
         rows[place] = row
-    return kept
+    for place in range(kept, room):
+        rows[place] = -1
 
 
-def rank(const double[::1] scores, const number[::1] rows, number[::1] places):
+def rank(const double[:, ::1] scores, const number[::1] rows, number[:, ::1] places):
+    cdef Py_ssize_t of_list
+    cdef Py_ssize_t *room = <Py_ssize_t *> malloc((2 * rows.shape[0] + 1) * sizeof(Py_ssize_t))
+    if room == NULL:
+        raise MemoryError
+    for of_list in range(scores.shape[0] if rows.shape[0] else 0):
+        rank_in(&scores[of_list, 0], scores.shape[1], &rows[0], rows.shape[0], &places[of_list, 0], room)
+    free(room)
+
+
+cdef void rank_in(
+    const double *scores, Py_ssize_t size, const number *rows, Py_ssize_t wanted, number *places, Py_ssize_t *order
+) noexcept:
     """Only what reaches the least of the rows is compared with them, by bisection."""
     cdef Py_ssize_t count = 0, place, row, low, high, middle, each, above = 0
-    cdef double own, least
-    cdef Py_ssize_t *order = <Py_ssize_t *> malloc((2 * rows.shape[0] + 1) * sizeof(Py_ssize_t))
-    if order == NULL:
-        raise MemoryError
-    cdef Py_ssize_t *beaten = order + rows.shape[0]  # how many rows beat exactly so many of them
-    for each in range(rows.shape[0]):  # those in the list, from the last of them to the first
+    cdef double least
+    cdef Py_ssize_t *beaten = order + wanted  # how many rows beat exactly so many of them
+    for each in range(wanted):  # those in the list, from the last of them to the first
         places[each] = 0
         if scores[rows[each]] == -INFINITY:
             continue
@@ -109,7 +125,7 @@ def rank(const double[::1] scores, const number[::1] rows, number[::1] places):
     for place in range(count + 1):
         beaten[place] = 0
     least = scores[rows[order[0]]] if count else INFINITY
-    for row in range(scores.shape[0] if count else 0):
+    for row in range(size if count else 0):
         if scores[row] >= least:
             low, high = 0, count
             while low < high:
@@ -122,44 +138,91 @@ def rank(const double[::1] scores, const number[::1] rows, number[::1] places):
     for place in range(count - 1, -1, -1):
         above += beaten[place + 1]
         places[order[place]] = above + 1
-    free(order)
 
 
-cdef inline bint beats(const double[::1] scores, Py_ssize_t row, Py_ssize_t other) noexcept:
+cdef inline bint beats(const double *scores, Py_ssize_t row, Py_ssize_t other) noexcept:
     return scores[row] > scores[other] or (scores[row] == scores[other] and row < other)
 
 
-def interleave(list texts, const number[:, ::1] order, const number[::1] counts, bytes numbers):
-    cdef Py_ssize_t row, place, size, width = order.shape[1]
-    cdef const char *at = PyBytes_AS_STRING(numbers) + 1  # behind the bracket
+def line_up(
+    const double[:, ::1] values,
+    const number[:, ::1] order,
+    const number[::1] groups,
+    const number[::1] lines,
+    const number[:, ::1] numbers,
+    const number[::1] others,
+    const number[::1] ends,
+    number[:, ::1] codes,
+    number[:, ::1] speaking,
+    double[:, ::1] sums,
+    double[::1] rest,
+):
+    cdef Py_ssize_t item, place, told, spoken, room = codes.shape[1] // 3, width = order.shape[1]
+    cdef number line
+    cdef double value
+    for item in range(order.shape[0]):
+        codes[item, :], speaking[item, :], sums[item, :], rest[item] = 0, -1, 0.0, 0.0
+        told, spoken = 0, 0
+        for place in range(width):
+            line = order[item, place]
+            value = values[item, line]
+            sums[item, groups[line]] += value
+            if value == 0.0:
+                continue
+            if value > 0.0 and spoken < speaking.shape[1]:
+                speaking[item, spoken] = line
+                spoken += 1
+            if told + 1 >= room:
+                rest[item] += value
+            if told < room:
+                codes[item, 3 * told], codes[item, 3 * told + 1] = lines[line + 1], numbers[item, line]
+                codes[item, 3 * told + 2] = ends[0]
+            told += 1
+        if told > room:
+            codes[item, 3 * room - 3], codes[item, 3 * room - 2] = lines[0], others[item]
+            told = room
+        if told:
+            codes[item, 3 * told - 1] = ends[1]
+
+
+def weave(list texts, const number[::1] codes, bytes numbers):
+    cdef const char *begun = PyBytes_AS_STRING(numbers) + 1  # behind the bracket
     cdef const char *end = PyBytes_AS_STRING(numbers) + PyBytes_GET_SIZE(numbers) - 1
-    cdef const char *begun
     cdef const char *stop
     cdef char *to
     cdef bytes text, written
-    cdef list rows = []
-    for row in range(order.shape[0]):
-        size, begun = 0, at
-        for place in range(width):
-            stop = <const char *> memchr(at, b",", end - at)
-            if stop == NULL:
-                stop = end
-            if place < counts[row]:
-                text = texts[order[row, place]]
-                size += PyBytes_GET_SIZE(text) + (stop - at)
-            at = stop + 1
+    cdef Py_ssize_t place, count = 1, size = 0
+    cdef const char *at = begun
+    while at < end:
+        count += at[0] == b","
+        at += 1
+    cdef Py_ssize_t *starts = <Py_ssize_t *> malloc((count + 1) * sizeof(Py_ssize_t))
+    if starts == NULL:
+        raise MemoryError
+    starts[0], count = 0, 1
+    for place in range(end - begun):
+        if begun[place] == b",":
+            starts[count] = place + 1
+            count += 1
+    starts[count] = end - begun + 1
+    try:
+        for place in range(codes.shape[0]):
+            if codes[place] >= 0:
+                text = texts[codes[place]]
+                size += PyBytes_GET_SIZE(text)
+            else:
+                size += starts[-codes[place]] - starts[~codes[place]] - 1
         written = PyBytes_FromStringAndSize(NULL, size)
-        to, at = PyBytes_AS_STRING(written), begun
-        for place in range(width):
-            stop = <const char *> memchr(at, b",", end - at)
-            if stop == NULL:
-                stop = end
-            if place < counts[row]:
-                text = texts[order[row, place]]
-                memcpy(to, PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text))
-                to += PyBytes_GET_SIZE(text)
-                memcpy(to, at, stop - at)
-                to += stop - at
-            at = stop + 1
-        rows.append(written)
-    return rows
+        to = PyBytes_AS_STRING(written)
+        for place in range(codes.shape[0]):
+            if codes[place] >= 0:
+                text = texts[codes[place]]
+                size = PyBytes_GET_SIZE(text)
+                memcpy(to, PyBytes_AS_STRING(text), size)
+            else:
+                size = starts[-codes[place]] - starts[~codes[place]] - 1
+                memcpy(to, begun + starts[~codes[place]], size)
+            to += size
+    finally:
+        free(starts)
+    return written

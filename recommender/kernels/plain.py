@@ -71,61 +71,94 @@ def hide(rows: Numbers, signals: Numbers, removed: Numbers, scores: Floats) -> N
     scores[lists, rows[places]] = -np.inf
 
 
-def best(scores: Floats, rows: Numbers) -> int:
-    """Find the greatest scores: the lower row first among equals, minus infinity never.
+def best(scores: Floats, rows: Numbers) -> None:
+    """Find the greatest scores of several lists: the lower row first among equals, minus infinity never.
 
     Args:
-        scores: (R,)
-        rows: (n,) takes the rows of the greatest, best first.
-
-    Returns:
-        How many were found.
+        scores: (lists, R)
+        rows: (lists, n) takes the rows of the greatest, best first; -1 where a list has ended.
     """
-    room = min(len(rows), len(scores))
+    room = min(rows.shape[1], scores.shape[1])
+    rows[:] = -1
     if room == 0:
-        return 0
-    last = len(scores) - room
-    ordered = _ordered(scores, np.partition(scores, last)[last])[:room]
-    rows[: len(ordered)] = ordered
-    return len(ordered)
+        return
+    last = scores.shape[1] - room
+    for of_list, kept in zip(scores, rows, strict=True):
+        ordered = _ordered(of_list, np.partition(of_list, last)[last])[:room]
+        kept[: len(ordered)] = ordered
 
 
 def rank(scores: Floats, rows: Numbers, places: Numbers) -> None:
-    """Find where some rows stand in a list: 1 for the best.
+    """Find where some rows stand in several lists: 1 for the best.
 
     Args:
-        scores: (R,) minus infinity for what is not in the list.
+        scores: (lists, R) minus infinity for what is not in a list.
         rows: (n,) different rows.
-        places: (n,) takes the place of each; 0 where it is not in the list.
+        places: (lists, n) takes the place of each; 0 where it is not in the list.
     """
-    own = scores[rows]
-    present = own > -np.inf
-    ordered = _ordered(scores, own[present].min(initial=np.inf))
-    place_of = np.zeros(len(scores), dtype=np.int64)
-    place_of[ordered] = np.arange(1, len(ordered) + 1)
-    places[:] = place_of[rows]
+    for of_list, found in zip(scores, places, strict=True):
+        own = of_list[rows]
+        ordered = _ordered(of_list, own[own > -np.inf].min(initial=np.inf))
+        place_of = np.zeros(len(of_list), dtype=np.int64)
+        place_of[ordered] = np.arange(1, len(ordered) + 1)
+        found[:] = place_of[rows]
 
 
-def interleave(texts: list[bytes], order: Numbers, counts: Numbers, numbers: bytes) -> list[bytes]:
-    """Write texts and numbers in turn.
+def line_up(
+    values: Floats,
+    order: Numbers,
+    groups: Numbers,
+    lines: Numbers,
+    numbers: Numbers,
+    others: Numbers,
+    ends: Numbers,
+    codes: Numbers,
+    speaking: Numbers,
+    sums: Floats,
+    rest: Floats,
+) -> None:
+    """Line up the contributions of each item as `Page` writes them: text, number and end of each, those of zero left out.
 
     Args:
-        texts: what may stand before a number.
-        order: (n, k) which text stands before each number.
-        counts: (n,) how many of the k are written.
-        numbers: n x k numbers as a JSON array, row by row.
-
-    Returns:
-        For each of n rows its first texts and numbers.
+        values: (n, L) what each line adds to each item.
+        order: (n, L) the lines of each item, by size.
+        groups: (L,) the group of each line.
+        lines: (1 + L,) the codes of the lines' texts; the first stands for all lines that there is no room for.
+        numbers: (n, L) the codes of `values`.
+        others: (n,) the codes of `rest`.
+        ends: (2,) the codes of what ends a contribution, and of what ends the last one.
+        codes: (n, 3 k) takes the codes of up to k contributions; what there is no room for is one, the last.
+        speaking: (n, m) takes the first lines that add something, -1 where there are no more.
+        sums: (n, G) takes the sum of each group.
+        rest: (n,) takes the sum of what there is no room for.
     """
-    told, width = numbers[1:-1].split(b","), order.shape[1]
-    return [
-        b"".join(
-            texts[text] + told[row * width + place]
-            for place, text in enumerate(which[: counts[row]].tolist())
-        )
-        for row, which in enumerate(order)
-    ]
+    n, room = len(order), codes.shape[1] // 3
+    sums[:] = values @ (groups[:, None] == np.arange(sums.shape[1]))
+    ordered = values[np.arange(n)[:, None], order]
+    told = np.count_nonzero(ordered, axis=1)
+    rest[:] = ordered[:, room - 1 :].sum(axis=1) if room else 0.0
+    codes[:], speaking[:] = 0, -1
+    for item in range(n):
+        most = order[item, ordered[item] > 0][: speaking.shape[1]]
+        speaking[item, : len(most)] = most
+        shown = order[item, : told[item]][:room]
+        mine = codes[item].reshape(room, 3)[: len(shown)]
+        mine[:, 0], mine[:, 1], mine[:, 2] = lines[1 + shown], numbers[item, shown], ends[0]
+        if told[item] > room:
+            mine[-1, :2] = lines[0], others[item]
+        mine[-1:, 2] = ends[1]
+
+
+def weave(texts: list[bytes], codes: Numbers, numbers: bytes) -> bytes:
+    """Write texts and numbers, one after the other.
+
+    Args:
+        texts: what a code from 0 stands for.
+        codes: (n,) what is written: a text by its place, a number by the complement of its place.
+        numbers: a JSON array of numbers.
+    """
+    told = numbers[1:-1].split(b",")
+    return b"".join([texts[code] if code >= 0 else told[~code] for code in codes.tolist()])
 
 
 def _ordered(scores: Floats, bound: Any) -> Numbers:

@@ -53,7 +53,12 @@ async def test_queries_of_different_apps_and_purposes_share_connections_and_noth
     asked = random.Random(5).sample([*SEEN] * 50, 300)
     answers = await asyncio.gather(*(seen(points, app_id, purpose) for app_id, purpose in asked))
     assert answers == [SEEN[each] for each in asked]
-    assert {told: pool.get_size() for told, pool in points._pools.items()} == {True: 8, False: 4}
+    lent = [await points.told.take() for _ in range(8)]
+    assert len(set(map(id, lent))) == 8
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(points.told.take(), 0.05)
+    for connection in lent:
+        points.told.give_back(connection)
 
 
 async def test_what_failed_leaves_no_doubt_about_what_was_told(points: PostgresPointReads) -> None:
@@ -72,9 +77,32 @@ async def test_a_query_costs_one_round_trip_while_nothing_changes(points: Postgr
     """The context is said once to a connection, and again only when it is another."""
     told = []
     await seen(points, APP, "personalise")
-    pool = points._pools[True]
-    async with pool.acquire() as connection:
-        connection.add_query_logger(lambda record: told.append(record.query))
-        for app_id, purpose in [(APP, "personalise")] * 3 + [(APP, "improve")] * 2:
-            await connection.tell(app_id, purpose)
+    connection = await points.told.take()
+    connection.add_query_logger(lambda record: told.append(record.query))
+    for app_id, purpose in [(APP, "personalise")] * 3 + [(APP, "improve")] * 2:
+        await connection.tell(app_id, purpose)
+    points.told.give_back(connection)
+    await asyncio.sleep(0)  # it logs at the next turn
     assert len(told) == 1
+
+
+async def test_whoever_waits_no_longer_takes_no_connection_along(points: PostgresPointReads) -> None:
+    """Forty queries that are given up in all their stages leave room for all that come after."""
+    slow = points.prepare(select(literal_column("pg_sleep(0.05)")))
+    for stage in range(40):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(stage / 2000):
+                await points.rows(slow, {"app_id": APP}, "personalise")
+    answers = await asyncio.gather(*(seen(points, APP, "personalise") for _ in range(20)))
+    assert answers == [[APP]] * 20
+
+
+async def test_connections_that_are_lent_are_closed_when_they_come_back(points: PostgresPointReads) -> None:
+    """Closing waits for nobody, leaves nothing open, and the next query has a connection again."""
+    await seen(points, APP, "personalise")
+    before, lent = points.told, await points.told.take()
+    await points.close()
+    assert not lent.is_closed()
+    before.give_back(lent)
+    assert lent.is_closed()
+    assert await seen(points, APP, "personalise") == [APP]

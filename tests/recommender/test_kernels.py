@@ -72,23 +72,52 @@ def test_lists(random: np.random.Generator, lists: int, resources: int, values: 
     for module in (plain, compiled):
         left = scores.copy()
         module.hide(hidden, signals, removed, left)
-        best, places = np.full(count, -1), np.full(len(rows), -1)
-        found = module.best(left[0], best)
-        module.rank(left[-1], rows, places)
-        told.append((left, best, places, np.array(found)))
+        best, places = np.full((lists, count), 7), np.full((lists, len(rows)), -1)
+        module.best(left, best)
+        module.rank(left, rows, places)
+        told.append((left, best, places))
     for one, other in zip(*told, strict=True):
         assert np.array_equal(one, other)
 
 
-@given(seeds, st.integers(0, 5), st.integers(0, 9), st.booleans())
+@given(seeds, st.integers(0, 5), st.integers(0, 9), st.integers(1, 3), st.integers(1, 5))
 @settings(deadline=None)
-def test_texts_and_numbers(random: np.random.Generator, rows: int, width: int, whole: bool) -> None:
-    """In turn, as many as are wanted, whatever the numbers look like."""
-    texts = [b"a", b"", b"something longer:", b","]
-    order = random.integers(0, len(texts), (rows, width))
-    counts = random.integers(0, width + 1, rows)
-    values = random.normal(size=rows * width) * 10.0 ** random.integers(-9, 9, rows * width)
-    numbers = orjson.dumps(values.astype(int).tolist() if whole else values.tolist())
-    one, other = (module.interleave(texts, order, counts, numbers) for module in (plain, compiled))
+def test_contributions(random: np.random.Generator, items: int, lines: int, groups: int, most: int) -> None:
+    """Those that add nothing are left out, what there is no room for is one, and the sums are those of the groups."""
+    values = random.integers(-3, 4, (items, lines)).astype(float)
+    order = (-np.abs(values)).argsort(axis=1, kind="stable")
+    of_line, room = random.integers(0, groups, lines), min(lines, most)
+    texts, numbers = np.arange(100, 101 + lines), np.arange(-1, -1 - values.size, -1).reshape(values.shape)
+    others, ends = np.arange(-1001, -1001 - items, -1), np.array([50, 51])
+    told = []
+    for module in (plain, compiled):
+        codes, speaking = np.full((items, 3 * room), -7), np.full((items, 2), -7)
+        sums, rest = np.full((items, groups), np.nan), np.full(items, np.nan)
+        module.line_up(
+            values, order, of_line, texts, numbers, others, ends, codes, speaking, sums, rest
+        )  # fmt: skip
+        told.append((codes, speaking, sums, np.where((codes == 100).any(axis=1), rest, 0.0)))
+    for one, other in zip(*told, strict=True):
+        assert np.array_equal(one, other)
+    for codes, own in zip(told[1][0], values, strict=True):
+        written = codes[codes != 0].reshape(-1, 3)
+        assert len(written) == min(np.count_nonzero(own), room)
+        assert [*written[:, 2]] == [50] * (len(written) - 1) + [51] * (len(written) > 0)
+
+
+@given(seeds, st.integers(0, 5), st.integers(0, 9))
+@settings(deadline=None)
+def test_texts_and_numbers(random: np.random.Generator, columns: int, count: int) -> None:
+    """In any order and as often as wanted, whatever the numbers look like."""
+    texts = [b"", b"a", b"something longer:", b","]
+    values = random.normal(size=count) * 10.0 ** random.integers(-9, 9, count)
+    numbers = orjson.dumps([*values.tolist(), 7, None])
+    codes = random.integers(-2 - count, len(texts), 10 * columns)
+    one, other = (module.weave(texts, codes, numbers) for module in (plain, compiled))
     assert one == other
-    assert len(one) == rows
+
+
+def test_without_a_number_texts_are_written_all_the_same() -> None:
+    """A page may hold none."""
+    for module in (plain, compiled):
+        assert module.weave([b"", b"a"], np.array([1, 0, 1]), b"[]") == b"aa"
