@@ -1,5 +1,6 @@
 """`assent tune`, as it is typed: the best settings come out in the form in which the service takes them."""
 
+import re
 import shlex
 from pathlib import Path
 
@@ -45,6 +46,7 @@ def test_tuning_on_a_file(shell: Shell, events: str, tmp_path: Path) -> None:
     flags = ("tune", events, "--trials", "3", "--study", str(tmp_path / "my.journal"))
     first = shell(*flags)
     assert first.exit_code == 0, first.output
+    assert re.search(r"done ━+ 3/3", said(first)), "the bar that showed how far it was stays, full"
     assert "3 trials, 3 of them now" in said(first)
     assert training_of(first.stdout).components in {32, 64, 128}
     again = shell(*flags)

@@ -2,6 +2,7 @@ import hashlib
 import os
 import subprocess
 import sys
+import tracemalloc
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
+from recommender import holdout
 from recommender.errors import NotEnoughData
 from recommender.fitting import feature_map
 from recommender.history import History
@@ -289,3 +291,22 @@ def test_a_shard_that_never_learned_from_the_leaver_is_not_trained() -> None:
     again = train_checked(Given(found), recipe, now=NOW, former=former)
     assert again.trained == frozenset()
     assert again.release.manifest == first.release.manifest
+
+
+def _peak(people: int, resources: int) -> int:
+    """Bytes that a training with its trial needs at most at once, with four events a person."""
+    features, topics = catalogue(resources)
+    given = Given(history(events(people, 4, resources), features))
+    tracemalloc.start()
+    try:
+        train_checked(given, Recipe(features, topics, SMALL), now=NOW)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_nothing_has_a_cell_for_every_person_and_resource(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A larger catalogue for as many people with as many events takes less room than one byte for each pair more would."""
+    monkeypatch.setattr(holdout, "_CELLS", 200_000)  # the trial looks at so many pairs at a time
+    people, few, many = 20_000, 200, 600
+    assert _peak(people, many) - _peak(people, few) < people * (many - few) / 2
