@@ -206,6 +206,22 @@ def event(user_id: str, signal: str, resource_id: str | None = None, **more: Any
     }
 
 
+@contextlib.asynccontextmanager
+async def serving(service: Service, key: str = "") -> AsyncIterator[Caller]:
+    """A client of an application around a service; with a new key of every scope, where none is given."""
+    key = key or (await administration.create_key(service, APP, "test", [Scope.ADMIN])).text
+    app = create_app(service)
+    async with app.router.lifespan_context(app), asking(app, key) as http:
+        yield Caller(http)
+
+
+def asking(app: FastAPI, key: str) -> httpx.AsyncClient:
+    """A client with a key, in the application's own process."""
+    return httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://test", headers={"Authorization": f"Bearer {key}"}
+    )
+
+
 @pytest.fixture
 async def app(service: Service) -> AsyncIterator[FastAPI]:
     """The web application, started."""
@@ -221,12 +237,7 @@ async def caller_for(app: FastAPI, service: Service) -> AsyncIterator[Callable[.
 
         async def make(app_id: str = APP, *scopes: Scope) -> Caller:
             key = await administration.create_key(service, app_id, "test", scopes or [Scope.ADMIN])
-            client = httpx.AsyncClient(
-                transport=httpx.ASGITransport(app),
-                base_url="http://test",
-                headers={"Authorization": f"Bearer {key.text}"},
-            )
-            return Caller(await stack.enter_async_context(client))
+            return Caller(await stack.enter_async_context(asking(app, key.text)))
 
         yield make
 

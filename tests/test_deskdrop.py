@@ -13,14 +13,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import pytest_asyncio
 from sqlalchemy import text
 
 from api import administration
-from api.app import create_app
-from api.keys import Scope
 from api.models import release_url
 from api.service import Service
 from api.training import Outcome, train_app
@@ -29,7 +26,7 @@ from consent.signals import SIGNALS
 from evaluation.datasets import DESKDROP_SIGNALS
 from recommender import registry
 from tests.api.working import work_all
-from tests.conftest import APP, Caller, Clock, fresh_database, settings_for
+from tests.conftest import APP, Caller, Clock, fresh_database, serving, settings_for
 
 FILE = Path(__file__).parents[2] / "shared" / "data" / "deskdrop" / "users_interactions.csv.gz"
 PURPOSES = tuple(purpose.value for purpose in Purpose)
@@ -111,21 +108,10 @@ def _resource(article: str) -> dict[str, Any]:
 async def served(url: str, folder: Path, clock: Clock | None = None) -> AsyncIterator[tuple[Service, Caller]]:
     """A service on an empty database, and a client of it over HTTP."""
     # Nothing changes here unasked, so nobody need look for changes.
-    service = Service.create(
-        settings_for(url, folder).model_copy(update={"poll_s": 60.0}), clock=clock or Clock()
-    )
+    service = Service.create(settings_for(url, folder, poll_s=60.0), clock=clock or Clock())
     await administration.ensure_app(service, APP, "Harbour")
-    key = await administration.create_key(service, APP, "test", [Scope.ADMIN])
-    app = create_app(service)
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(
-            transport=httpx.ASGITransport(app),
-            base_url="http://test",
-            headers={"Authorization": f"Bearer {key.text}"},
-        ) as http,
-    ):
-        yield service, Caller(http)
+    async with serving(service) as client:
+        yield service, client
 
 
 def batches(things: Iterable[Any]) -> Iterable[list[Any]]:

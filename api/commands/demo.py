@@ -76,27 +76,33 @@ async def _prepare(settings: Settings, people: int) -> str:
     with Progress(*columns, console=console) as bar:
         task = bar.add_task("Creating the database", total=1.0)
         await schema.migrate(settings.database_url)
+        bar.update(task, completed=1.0)
         service = Service.create(settings)
-        bar.update(task, completed=1.0)
-        task = bar.add_task("Loading the catalogue", total=1.0)
-        await administration.ensure_app(service, APP_ID, APP_NAME)
-        resources = shipped()
-        await administration.import_catalog(service, APP_ID, resources)
-        bar.update(task, completed=1.0)
-        task = bar.add_task(f"Simulating {people} people", total=1.0)
-        simulating = task
+        try:
+            return await _settled(service, people, bar)
+        finally:
+            await service.close()
 
-        def told(done: int, of: int) -> None:
-            bar.update(simulating, completed=done / of)
 
-        stored = await community.simulate(service, APP_ID, people_count=people, seed=1, progress=told)
-        task = bar.add_task("Training the model", total=1.0)
-        tell = progress_of(bar, task)
-        outcome = await train_app(service, APP_ID, lambda _, part: tell("Training the model", part))
-        bar.update(task, completed=1.0)
-        scopes = [Scope.RECOMMEND, Scope.EVENTS, Scope.CONSENT, Scope.ERASE, Scope.CATALOG]
-        key = await administration.create_key(service, APP_ID, "demo partner app", scopes)
-        await service.close()
+async def _settled(service: Service, people: int, bar: Progress) -> str:
+    """Bring in a catalogue, a community and a model; return the demo app's key."""
+    task = bar.add_task("Loading the catalogue", total=1.0)
+    await administration.ensure_app(service, APP_ID, APP_NAME)
+    resources = shipped()
+    await administration.import_catalog(service, APP_ID, resources)
+    bar.update(task, completed=1.0)
+    simulating = bar.add_task(f"Simulating {people} people", total=1.0)
+
+    def told(done: int, of: int) -> None:
+        bar.update(simulating, completed=done / of)
+
+    stored = await community.simulate(service, APP_ID, people_count=people, seed=1, progress=told)
+    task = bar.add_task("Training the model", total=1.0)
+    tell = progress_of(bar, task)
+    outcome = await train_app(service, APP_ID, lambda _, part: tell("Training the model", part))
+    bar.update(task, completed=1.0)
+    scopes = [Scope.RECOMMEND, Scope.EVENTS, Scope.CONSENT, Scope.ERASE, Scope.CATALOG]
+    key = await administration.create_key(service, APP_ID, "demo partner app", scopes)
     _summary(len(resources), people, stored, outcome)
     return key.text
 

@@ -4,39 +4,21 @@ import asyncio
 import contextlib
 import shutil
 import sqlite3
-from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
-import httpx
 import pytest
 from sqlalchemy.exc import OperationalError
 
 from api import administration, keys
-from api.app import create_app
 from api.keys import Scope
 from api.service import Service
 from recommender import registry
 from recommender.registry import ReleaseRecord
 from tests.api.calls import CALLS, CONSENT
 from tests.api.witness import ON_POSTGRESQL, ON_SQLITE
-from tests.conftest import APP, Caller, event, settings_for
-
-
-@contextlib.asynccontextmanager
-async def serving(service: Service, key: str) -> AsyncIterator[Caller]:
-    """A client of an application on a database that may not be there."""
-    app = create_app(service)
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(
-            transport=httpx.ASGITransport(app),
-            base_url="http://test",
-            headers={"Authorization": f"Bearer {key}"},
-        ) as http,
-    ):
-        yield Caller(http)
+from tests.conftest import APP, Caller, event, serving, settings_for
 
 
 async def check_gone(client: Caller) -> None:

@@ -7,16 +7,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
-from api.app import create_app
 from api.service import Service
 from api.worker import housekeeping
 from consent.signals import SIGNALS, About
 from tests.api import witness
 from tests.api.witness import ON_SQLITE
-from tests.conftest import APP, Caller, Clock, event, settings_for
+from tests.conftest import APP, Caller, Clock, event, serving, settings_for
 
 NO_CONSENT = ("refused", "no_consent")
 
@@ -197,14 +195,9 @@ async def test_a_batch_holds_a_thousand(client: Caller, database_url: str) -> No
 @contextlib.asynccontextmanager
 async def beside(client: Caller, url: str, folder: Path, clock: Clock) -> AsyncIterator[Caller]:
     """The same app's client on a second replica of the service, on the same database."""
-    app = create_app(Service.create(settings_for(url, folder), clock=clock))
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(
-            transport=httpx.ASGITransport(app), base_url="http://test", headers=client.http.headers
-        ) as http,
-    ):
-        yield Caller(http)
+    other = Service.create(settings_for(url, folder), clock=clock)
+    async with serving(other, client.http.headers["Authorization"].removeprefix("Bearer ")) as replica:
+        yield replica
 
 
 async def test_a_withdrawal_is_the_end_whatever_is_under_way(

@@ -11,13 +11,12 @@ import pytest
 from fastapi import FastAPI
 
 from api import administration
-from api.app import create_app
 from api.keys import Scope
 from api.limits import Buckets, Deadline
 from api.problems import Problem
 from api.service import Service
 from tests.api.witness import ON_SQLITE
-from tests.conftest import APP, Caller, settings_for
+from tests.conftest import APP, Caller, serving, settings_for
 
 
 class Stopwatch:
@@ -84,16 +83,9 @@ def test_no_limit_counts_nothing() -> None:
 @contextlib.asynccontextmanager
 async def limited(service: Service, url: str, folder: Path, **settings: Any) -> AsyncIterator[Caller]:
     """A client of an application with other settings on the same database."""
-    app = create_app(Service.create(settings_for(url, folder, **settings)))
     key = await administration.create_key(service, APP, "test", [Scope.ADMIN])
-    headers = {"Authorization": f"Bearer {key.text}"}
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(
-            transport=httpx.ASGITransport(app), base_url="http://test", headers=headers
-        ) as http,
-    ):
-        yield Caller(http)
+    async with serving(Service.create(settings_for(url, folder, **settings)), key.text) as client:
+        yield client
 
 
 @ON_SQLITE

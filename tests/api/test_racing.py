@@ -10,13 +10,10 @@ import httpx
 import orjson
 import pytest
 
-from api import administration
-from api.app import create_app
-from api.keys import Scope
 from api.service import Service
 from tests.api.test_consents import cell
 from tests.api.witness import ON_SQLITE
-from tests.conftest import APP, NOTICE, Caller, Clock, settings_for
+from tests.conftest import NOTICE, Caller, Clock, serving, settings_for
 
 ROUNDS = 50
 
@@ -88,17 +85,8 @@ async def test_two_withdrawals_and_a_grant_end_denied(client: Caller, as_of: boo
 async def another_replica(service: Service, folder: Path) -> AsyncIterator[Caller]:
     """A client of a second service on the same database, which shares nothing else with the first."""
     other = Service.create(settings_for(service.settings.database_url, folder), clock=Clock())
-    key = await administration.create_key(other, APP, "other", [Scope.ADMIN])
-    app = create_app(other)
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(
-            transport=httpx.ASGITransport(app),
-            base_url="http://test",
-            headers={"Authorization": f"Bearer {key.text}"},
-        ) as http,
-    ):
-        yield Caller(http)
+    async with serving(other) as client:
+        yield client
 
 
 async def test_on_two_replicas_they_end_denied_too(client: Caller, service: Service, tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ import httpx
 import pytest
 
 from api import administration, replaying
-from api.app import create_app
 from api.keys import Scope
 from api.replaying import replay
 from api.service import Service
@@ -20,7 +19,7 @@ from tests.api.calls import CALLS
 from tests.api.full import live_fully
 from tests.api.witness import ON_SQLITE
 from tests.api.working import work_all
-from tests.conftest import APP, Caller, Clock, event, settings_for
+from tests.conftest import APP, Caller, Clock, event, serving, settings_for
 
 
 async def is_known(client: Caller, user_id: str) -> bool:
@@ -32,16 +31,8 @@ async def is_known(client: Caller, user_id: str) -> bool:
 async def process(url: str, folder: Path, key: str, **settings: Any) -> AsyncIterator[tuple[Service, Caller]]:
     """Another process on the same database and register."""
     service = Service.create(settings_for(url, folder, **settings))
-    app = create_app(service)
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(
-            transport=httpx.ASGITransport(app),
-            base_url="http://test",
-            headers={"Authorization": f"Bearer {key}"},
-        ) as http,
-    ):
-        yield service, Caller(http)
+    async with serving(service, key) as client:
+        yield service, client
 
 
 async def test_nothing_goes_that_is_not_in_the_register(

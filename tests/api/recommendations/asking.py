@@ -1,35 +1,12 @@
 """Asking for lists, and reading them."""
 
-import contextlib
-from collections.abc import AsyncIterator
 from typing import Any
 
-import httpx
 import pytest
 
-from api import administration
-from api.app import create_app
-from api.keys import Scope
-from api.service import Service
-from tests.conftest import APP, Caller, event
+from tests.conftest import Caller, event
 
 LIVELY = ("views", "saves", "ratings", "topics", "check_ins", "impressions")
-
-
-@contextlib.asynccontextmanager
-async def started(service: Service) -> AsyncIterator[Caller]:
-    """A client with every scope of an application around a service."""
-    app = create_app(service)
-    key = await administration.create_key(service, APP, "test", [Scope.ADMIN])
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(
-            transport=httpx.ASGITransport(app),
-            base_url="http://test",
-            headers={"Authorization": f"Bearer {key.text}"},
-        ) as http,
-    ):
-        yield Caller(http)
 
 
 async def lead_a_life(client: Caller, user_id: str = "u1") -> None:

@@ -9,8 +9,8 @@ from consent.notices.published import Notices, Revision
 from consent.signals import SIGNALS
 from recommender.exchange import shipped
 from tests.api import community, witness
-from tests.api.recommendations.asking import LIVELY, check_sums, lead_a_life, ranked, started
-from tests.conftest import APP, Caller, Clock, event, settings_for
+from tests.api.recommendations.asking import LIVELY, check_sums, lead_a_life, ranked
+from tests.conftest import APP, Caller, Clock, event, serving, settings_for
 
 
 async def test_only_granted_signals_take_part(client: Caller) -> None:
@@ -59,7 +59,7 @@ async def test_a_material_revision_denies_until_renewed(
     await lead_a_life(client)
     notices = revised(("views", "personalise"))
     later = Service.create(service.settings, clock=clock, notices=notices)
-    async with started(later) as other:
+    async with serving(later) as other:
         answer = await other.recommend("u1", limit=50)
         assert "views" not in answer["signals_used"]
         assert "views" in answer["signals_withheld"]
@@ -85,7 +85,7 @@ async def test_an_editorial_revision_changes_nothing(client: Caller, service: Se
     """New words with the same meaning leave every grant as it was."""
     await lead_a_life(client)
     before = ranked(await client.recommend("u1"))
-    async with started(Service.create(service.settings, clock=clock, notices=revised())) as other:
+    async with serving(Service.create(service.settings, clock=clock, notices=revised())) as other:
         assert ranked(await other.recommend("u1")) == before
 
 
@@ -107,7 +107,7 @@ async def test_the_promises_hold_on_both_databases(database_url: str, tmp_path: 
     await administration.import_catalog(service, APP, shipped())
     await community.settle_in(service)
     release_id = await community.train(service)
-    async with started(service) as client:
+    async with serving(service) as client:
         await lead_a_life(client)
         before = await witness.everything(database_url)
         answer = await client.recommend("u1", explain="full", limit=50)
