@@ -33,19 +33,36 @@ async def _service(request: Request) -> Service:
 ServiceDep = Annotated[Service, Depends(_service)]
 
 
-async def _caller(request: Request) -> Caller:
-    """Find out whose key it is; BadKey when there is none, or none in force."""
-    service = get_service(request)
-    await ensure_replayed(service)
+async def credentials(request: Request) -> tuple[str, bytes]:
+    """Return the id of the key that is sent, and the hash of its secret; BadKey when there is none."""
+    await ensure_replayed(get_service(request))
     header = request.headers.get("authorization", "")
     if header[:7].lower() != "bearer ":
         raise BadKey
-    key_id, secret_hash = keys.parse(header[7:].strip())
+    return keys.parse(header[7:].strip())
+
+
+async def _caller(request: Request) -> Caller:
+    """Find out whose key it is; BadKey when there is none, or none in force."""
+    service = get_service(request)
+    key_id, secret_hash = await credentials(request)
     rows = await service.database.points.rows(service.key_by_id, {"key_id": key_id, "app_id": ""}, "")
     caller = keys.caller(rows[0] if rows else None, secret_hash, service.clock())
+    service.proven.add(caller, secret_hash)
+    count(request, caller)
+    return caller
+
+
+def count(request: Request, caller: Caller) -> None:
+    """Count one request of a key; a problem when it asks too often."""
     buckets: Buckets = request.app.state.buckets
     buckets.take(caller.key_id)
-    return caller
+
+
+def check_scope(caller: Caller, scope: Scope) -> None:
+    """See that a key has a scope; a problem when it has not."""
+    if not caller.may(scope):
+        raise Problem(403, "forbidden", f"this key lacks the scope {scope.value}")
 
 
 async def maybe_caller(request: Request) -> Caller | None:
@@ -58,8 +75,7 @@ def requires(scope: Scope) -> Callable[[Request], Awaitable[Caller]]:
 
     async def authenticated(request: Request) -> Caller:
         caller = await _caller(request)
-        if not caller.may(scope):
-            raise Problem(403, "forbidden", f"this key lacks the scope {scope.value}")
+        check_scope(caller, scope)
         return caller
 
     return authenticated

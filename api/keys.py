@@ -9,6 +9,7 @@ import hmac
 import secrets
 import string
 import zlib
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -63,6 +64,32 @@ class NewKey:
     secret_hash: bytes
 
 
+class Proven:
+    """Keys that proved themselves to this process before, and whose they are: what never changes about a key.
+
+    Whether one is still in force is asked each time. Memory is bounded: of more than `most` those that were used
+    longest ago are forgotten, and prove themselves again.
+    """
+
+    def __init__(self, most: int = 10_000) -> None:
+        self._most = most
+        self._known: OrderedDict[str, tuple[bytes, str]] = OrderedDict()
+
+    def add(self, caller: Caller, secret_hash: bytes) -> None:
+        """Remember a key that was found to be good."""
+        self._known[caller.key_id] = secret_hash, caller.app_id
+        if len(self._known) > self._most:
+            self._known.popitem(last=False)
+
+    def app_of(self, key_id: str, secret_hash: bytes) -> str | None:
+        """Whose key this is; None when it did not prove itself here, or its secret is another."""
+        expected, app_id = self._known.get(key_id, (bytes(32), ""))
+        if not hmac.compare_digest(expected, secret_hash) or not app_id:
+            return None
+        self._known.move_to_end(key_id)
+        return app_id
+
+
 def create() -> NewKey:
     """Make a key."""
     key_id = "".join(secrets.choice(_LETTERS) for _ in range(12))
@@ -97,11 +124,12 @@ def caller(row: Sequence[object] | None, secret_hash: bytes, now: int) -> Caller
     over = revoked_at is not None or (expires_at is not None and int(str(expires_at)) <= now)
     if not known or not same or over:
         raise BadKey
-    return Caller(str(app_id), str(key_id), _scopes(str(scopes)))
+    return Caller(str(app_id), str(key_id), scopes_of(str(scopes)))
 
 
 @lru_cache(maxsize=256)
-def _scopes(text: str) -> frozenset[Scope]:
+def scopes_of(text: str) -> frozenset[Scope]:
+    """Read scopes as they are kept."""
     return frozenset(Scope(name) for name in text.split())
 
 

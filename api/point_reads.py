@@ -9,17 +9,19 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 import asyncpg
-from sqlalchemy import URL, Select
+from sqlalchemy import URL, CompoundSelect, Select
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
 from api.connecting import AS_SERVICE, Unreachable, notice_silence
 
+Statement = Select[Any] | CompoundSelect[*tuple[Any, ...]]
+
 
 class Prepared:
     """A statement compiled once for one dialect: the text, and the order of its parameters."""
 
-    def __init__(self, statement: Select[Any], dialect: PGDialect_asyncpg | SQLiteDialect_pysqlite) -> None:
+    def __init__(self, statement: Statement, dialect: PGDialect_asyncpg | SQLiteDialect_pysqlite) -> None:
         compiled = statement.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
         self.sql = str(compiled)
         self._constants = dict(compiled.params)
@@ -34,7 +36,7 @@ class Prepared:
 class PointReads(Protocol):
     """Runs prepared queries with as little as can be between the query and the driver."""
 
-    def prepare(self, statement: Select[Any]) -> Prepared:
+    def prepare(self, statement: Statement) -> Prepared:
         """Compile a statement once."""
 
     async def rows(self, prepared: Prepared, values: dict[str, Any], purpose: str) -> Sequence[Any]:
@@ -51,7 +53,7 @@ class SqlitePointReads:
         self._path = path
         self._connection: sqlite3.Connection | None = None
 
-    def prepare(self, statement: Select[Any]) -> Prepared:
+    def prepare(self, statement: Statement) -> Prepared:
         """Compile a statement once."""
         return Prepared(statement, SQLiteDialect_pysqlite())
 
@@ -171,7 +173,7 @@ class PostgresPointReads:
         self._dsn = url.set(drivername="postgresql").render_as_string(hide_password=False)
         self.told, self.untold = _Connections(self._dsn, 8), _Connections(self._dsn, 4)
 
-    def prepare(self, statement: Select[Any]) -> Prepared:
+    def prepare(self, statement: Statement) -> Prepared:
         """Compile a statement once."""
         return Prepared(statement, PGDialect_asyncpg())  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
 

@@ -6,9 +6,12 @@ from functools import lru_cache
 from typing import Any
 
 import orjson
+from sqlalchemy import BigInteger, Float, Select, String, cast, literal, null, union_all
 
+from api.keys import BadKey, Caller, scopes_of
 from api.requests import AnonymousRequest
 from api.service import Service
+from api.store import key_in_force
 from api.tokens import Kind
 from consent.pseudonyms import new_id
 from consent.purposes import Purpose
@@ -54,6 +57,20 @@ def query_of(request: AnonymousRequest, without: frozenset[str] = frozenset()) -
     )
 
 
+Rows = Sequence[Any]
+"""Of one person: the grants, then the events, as `recommender.store.personal_history` selects them."""
+
+_KEY = "key"
+"""Stands in the row of a key where a grant has its receipt, which is no such word."""
+
+
+def _key_row() -> Select[Any]:
+    """Select the scopes of a key that is in force, in the columns of a history."""
+    # PostgreSQL finds the types of a union pair by pair, and takes what it does not know for text.
+    nothing = [cast(null(), kind) for kind in (String, Float, BigInteger)]
+    return key_in_force().add_columns(*nothing, literal(_KEY), cast(null(), String))
+
+
 class Recommending:
     """Answers questions; made once per process, since its query is prepared once."""
 
@@ -61,15 +78,40 @@ class Recommending:
         self._service = service
         self._support = lru_cache(maxsize=1024)(self._support_block)
         self._points = service.database.points
-        self._history = self._points.prepare(personal_history(service.notices))
+        history = personal_history(service.notices)
+        self._history = self._points.prepare(history)
+        self._history_by_key = self._points.prepare(union_all(_key_row(), *history.selects))
 
     async def recommend(self, app_id: str, user_hash: bytes | None, query: Query) -> Recommended:
         """Rank for one person, from what they grant at this moment; for nobody (None), from the query alone."""
+        return await self.rank(app_id, await self.history(app_id, user_hash), query)
+
+    async def history(self, app_id: str, user_hash: bytes | None) -> Rows:
+        """Read what a person grants, and the events under it."""
+        if user_hash is None:
+            return ()
+        values = {"app_id": app_id, "user_hash": user_hash, "now": self._service.clock()}
+        return await self._points.rows(self._history, values, Purpose.PERSONALISE)
+
+    async def history_by_key(
+        self, app_id: str, user_hash: bytes, key_id: str, secret_hash: bytes
+    ) -> tuple[Caller, Rows]:
+        """Read the same, and in the same query whether the key of who asks is in force.
+
+        Raises:
+            BadKey: it is not, or not this app's.
+        """
+        values = {"app_id": app_id, "user_hash": user_hash, "now": self._service.clock()}
+        values |= {"key_id": key_id, "secret_hash": secret_hash}
+        rows = await self._points.rows(self._history_by_key, values, Purpose.PERSONALISE)
+        for place, row in enumerate(rows):  # it comes first on all databases there are
+            if row[5] == _KEY:
+                return Caller(app_id, key_id, scopes_of(row[0])), [*rows[:place], *rows[place + 1 :]]
+        raise BadKey
+
+    async def rank(self, app_id: str, rows: Rows, query: Query) -> Recommended:
+        """Rank from what was read."""
         service = self._service
-        rows: Sequence[Any] = ()
-        if user_hash is not None:
-            values = {"app_id": app_id, "user_hash": user_hash, "now": service.clock()}
-            rows = await self._points.rows(self._history, values, Purpose.PERSONALISE)
         granted = {row[0]: row[5] for row in rows if row[5] is not None}
         history = [row[:5] for row in rows if row[4] is not None]
         served = service.models.of(app_id) or await service.models.load(app_id)

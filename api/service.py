@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from api.arrivals import Changes
 from api.database import Database
+from api.keys import Proven
 from api.models import Models, memory_lease_s
 from api.point_reads import Prepared
 from api.readiness import Readiness
@@ -68,6 +69,7 @@ class Service:
     ledger_size: Prepared
     one_cell: Prepared
     changes: Changes
+    proven: Proven = field(default_factory=Proven)
     under_way: set[tuple[str, bytes]] = field(default_factory=set)
     """App and hash of every Idempotency-Key that this process is answering at the moment."""
 

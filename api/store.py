@@ -6,7 +6,18 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import String, bindparam, delete, func, insert, select, update
+from sqlalchemy import (
+    BigInteger,
+    LargeBinary,
+    Select,
+    String,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -25,6 +36,19 @@ def key_by_id() -> Any:
         columns.expires_at,
         columns.revoked_at,
     ).where(columns.key_id == bindparam("key_id", type_=String, required=False))
+
+
+def key_in_force() -> Select[Any]:
+    """Select the scopes and the id of a key, if it is in force at `now`: `key_id`, `app_id` and `secret_hash` say which."""
+    columns = api_key.c
+    return select(columns.scopes, columns.key_id).where(
+        columns.key_id == bindparam("key_id", type_=String, required=False),
+        columns.app_id == bindparam("app_id", type_=String, required=False),
+        columns.secret_hash == bindparam("secret_hash", type_=LargeBinary, required=False),
+        columns.revoked_at.is_(None),
+        columns.expires_at.is_(None)
+        | (columns.expires_at > bindparam("now", type_=BigInteger, required=False)),
+    )
 
 
 async def add_key(

@@ -8,11 +8,21 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from api.answers import Recommendations
-from api.dependencies import HARMLESS, accepts, get_service, json_body, requires
+from api.dependencies import (
+    HARMLESS,
+    accepts,
+    check_scope,
+    count,
+    credentials,
+    get_service,
+    json_body,
+    requires,
+)
 from api.idempotency import json_response
+from api.keys import Caller
 from api.keys import Scope as KeyScope
 from api.problems import UNAVAILABLE, Problem, declared, unavailable
-from api.recommending import Recommending, query_of
+from api.recommending import Recommending, Rows, query_of
 from api.requests import AnonymousRequest, RecommendationRequest, WhatIfRequest
 from recommender.query import Query
 
@@ -87,9 +97,8 @@ async def _answer(http: Request, user_id: str | None, query: Query) -> Response:
     service = get_service(http)
     try:
         async with asyncio.timeout(service.settings.recommend_deadline_s):
-            caller = await _CALLER(http)
-            user_hash = None if user_id is None else service.pseudonyms.user(caller.app_id, user_id)
-            done = await recommending.recommend(caller.app_id, user_hash, query)
+            caller, user_hash, rows = await _read(http, user_id)
+            done = await recommending.rank(caller.app_id, rows, query)
     except UNAVAILABLE:
         return _support_only(unavailable(), recommending, query)
     except Problem as problem:
@@ -97,6 +106,26 @@ async def _answer(http: Request, user_id: str | None, query: Query) -> Response:
             raise
         return _support_only(problem, recommending, query)
     return json_response(200, orjson.dumps(recommending.document(caller.app_id, user_hash, done, query)))
+
+
+async def _read(http: Request, user_id: str | None) -> tuple[Caller, bytes | None, Rows]:
+    """Find out who asks, and read what the person grants: in one query where the key proved itself here before.
+
+    A key that did not is looked up first: nothing of a person is read for it.
+    """
+    recommending: Recommending = http.app.state.recommending
+    service = get_service(http)
+    key_id, secret_hash = await credentials(http)
+    app_id = service.proven.app_of(key_id, secret_hash)
+    if app_id is None or user_id is None:
+        caller = await _CALLER(http)
+        user_hash = None if user_id is None else service.pseudonyms.user(caller.app_id, user_id)
+        return caller, user_hash, await recommending.history(caller.app_id, user_hash)
+    user_hash = service.pseudonyms.user(app_id, user_id)
+    caller, rows = await recommending.history_by_key(app_id, user_hash, key_id, secret_hash)
+    count(http, caller)
+    check_scope(caller, KeyScope.RECOMMEND)
+    return caller, user_hash, rows
 
 
 def _support_only(problem: Problem, recommending: Recommending, query: Query) -> Response:

@@ -43,7 +43,6 @@ def test_keys_are_random() -> None:
     assert len({key.key_id for key in made}) == len({key.secret_hash for key in made}) == 1_000
 
 
-@ON_SQLITE
 async def test_bad_keys_are_all_refused_alike(client: Caller, service: Service, clock: Clock) -> None:
     """No key, a malformed, unknown, forged, revoked or expired one: the same 401, and revoking works at once."""
     key = await administration.create_key(service, APP, "rotating", [Scope.RECOMMEND], days=30)
@@ -68,7 +67,9 @@ async def test_bad_keys_are_all_refused_alike(client: Caller, service: Service, 
     ):
         assert await status(client, bad) == 401
     # Rotation: both work until the old one is revoked.
-    assert [await status(client, each.text) for each in (key, other)] == [200, 200]
+    for _ in range(2):
+        assert [await status(client, each.text) for each in (key, other)] == [200, 200]
+    assert await status(client, forged) == 401
     assert await administration.revoke_key(service, key.key_id)
     assert [await status(client, each.text) for each in (key, other)] == [401, 200]
     third = await administration.create_key(service, APP, "for a month", [Scope.RECOMMEND], days=30)
@@ -76,6 +77,44 @@ async def test_bad_keys_are_all_refused_alike(client: Caller, service: Service, 
     assert await status(client, third.text) == 200
     clock.forward(days=1.1)
     assert await status(client, third.text) == 401
+
+
+async def test_nothing_of_a_person_is_read_for_a_key_that_did_not_prove_itself(
+    client: Caller, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A key is looked up by itself at first, and in one query with what the person grants from then on; with a wrong secret, only by itself."""
+    key = await administration.create_key(service, APP, "new", [Scope.RECOMMEND])
+    body = f"assent_{key.key_id}_{keys.create().text.split('_')[2][:43]}"
+    forged, asked = body + keys._checksum(body), list[str]()
+    read = type(service.database.points).rows
+
+    async def noted(self: Any, prepared: Any, values: Any, purpose: str) -> Any:
+        asked.append("both" if {"user_hash", "key_id"} <= values.keys() else min(values.keys() - {"app_id"}))
+        return await read(self, prepared, values, purpose)
+
+    monkeypatch.setattr(type(service.database.points), "rows", noted)
+    for text, expected, queries in (
+        (forged, 401, ["key_id"]),
+        (key.text, 200, ["key_id", "now"]),
+        (forged, 401, ["key_id"]),
+        (key.text, 200, ["both"]),
+        (key.text, 200, ["both"]),
+    ):
+        asked.clear()
+        assert await status(client, text) == expected
+        assert asked == queries
+
+
+def test_of_keys_that_proved_themselves_a_bounded_number_is_remembered() -> None:
+    """Those that were used longest ago are forgotten; another secret is nobody's."""
+    known, made = keys.Proven(most=2), [keys.create() for _ in range(3)]
+    for key in made[:2]:
+        known.add(keys.Caller(APP, key.key_id, frozenset()), key.secret_hash)
+    assert known.app_of(made[0].key_id, made[0].secret_hash) == APP
+    known.add(keys.Caller(APP, made[2].key_id, frozenset()), made[2].secret_hash)
+    assert [known.app_of(key.key_id, key.secret_hash) for key in made] == [APP, None, APP]
+    assert known.app_of(made[0].key_id, made[1].secret_hash) is None
+    assert known.app_of("", bytes(32)) is None
 
 
 @ON_SQLITE
