@@ -5,6 +5,7 @@ import base64
 import secrets
 import shutil
 import socket
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -79,13 +80,25 @@ async def _prepare(settings: Settings, people: int) -> str:
         bar.update(task, completed=1.0)
         service = Service.create(settings)
         try:
-            return await _settled(service, people, bar)
+            key, found = await _settled(service, people, bar)
         finally:
             await service.close()
+    _summary(found)
+    return key
 
 
-async def _settled(service: Service, people: int, bar: Progress) -> str:
-    """Bring in a catalogue, a community and a model; return the demo app's key."""
+@dataclass(frozen=True)
+class _Found:
+    """What the demo stands on."""
+
+    resources: int
+    people: int
+    events: int
+    outcome: Outcome
+
+
+async def _settled(service: Service, people: int, bar: Progress) -> tuple[str, _Found]:
+    """Bring in a catalogue, a community and a model; return the demo app's key, and what there is."""
     task = bar.add_task("Loading the catalogue", total=1.0)
     await administration.ensure_app(service, APP_ID, APP_NAME)
     resources = shipped()
@@ -103,13 +116,13 @@ async def _settled(service: Service, people: int, bar: Progress) -> str:
     bar.update(task, completed=1.0)
     scopes = [Scope.RECOMMEND, Scope.EVENTS, Scope.CONSENT, Scope.ERASE, Scope.CATALOG]
     key = await administration.create_key(service, APP_ID, "demo partner app", scopes)
-    _summary(len(resources), people, stored, outcome)
-    return key.text
+    return key.text, _Found(len(resources), people, stored, outcome)
 
 
-def _summary(resources: int, people: int, stored: int, outcome: Outcome) -> None:
+def _summary(found: _Found) -> None:
+    outcome = found.outcome
     console.print(
-        f"{resources} resources, {people} simulated people, {stored} events that they chose to share.",
+        f"{found.resources} resources, {found.people} simulated people, {found.events} events that they chose to share.",
         highlight=False,
     )
     if outcome.holdout is not None:
