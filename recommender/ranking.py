@@ -213,7 +213,8 @@ class Ranker:
         ]
         matches = self._editorial.matches(topics, rows).reshape(len(topics), len(rows))
         nearby = self._editorial.nearby(query.region, rows)
-        return self._editorial.base(rows), matches.T, {"region": nearby} if nearby.any() else {}
+        values = np.ascontiguousarray(matches.T)
+        return self._editorial.base(rows), values, {"region": nearby} if nearby.any() else {}
 
     def _head(self, scores: Floats, query: Query, random: np.random.Generator | None) -> _Head:
         """The head of the list asked for, and how it stands in the others.

@@ -202,11 +202,11 @@ async def test_an_export_that_nobody_takes_does_not_hold_an_erasure_up(
     await live_fully(service, client, "u1")
     stalled = Stalled(client.http.headers["authorization"])
     taking = asyncio.create_task(app(stalled.scope, stalled.receive, stalled.send))
-    await asyncio.wait_for(stalled.began.wait(), 20)
+    await asyncio.wait_for(stalled.began.wait(), 120)
     answer = await client.http.delete("/v1/users/u1")
     assert answer.status_code == 202
     erasure_id = answer.json()["erasure"]["erasure_id"]
-    ended, _ = await asyncio.wait({taking}, timeout=20)
+    ended, _ = await asyncio.wait({taking}, timeout=120)
     assert ended
     assert taking.exception()  # what of it there is was no whole answer
     await work_all(service, clock)

@@ -72,6 +72,21 @@ def test_what_is_shown_adds_up_to_the_score(
                 assert value == pytest.approx(sum(own))
 
 
+@pytest.mark.parametrize("explain", ["short", "full"])
+@pytest.mark.parametrize("context", [(), ("sleep",), ("sleep", "work"), tuple(TOPICS)])
+@pytest.mark.parametrize("limit", [1, 10, 100])
+def test_the_editors_list_adds_up_too(explain: Explain, context: tuple[str, ...], limit: int) -> None:
+    """Without a model, however many topics the call is about."""
+    query = Query(explain=explain, context_topics=context, limit=limit, diversity=0.3)
+    shown = _shown(Ranker(SHELF).rank(HISTORY, GRANTED, query, NOW), explain)
+    assert len(shown) == min(limit, len(SHELF) - len(HISTORY) + 3)
+    for item in shown:
+        told = item["explanation"]
+        total = told["base"] + sum(each["value"] for each in (*told["contributions"], *told["adjustments"]))
+        assert total == pytest.approx(item["score"], abs=1e-6)
+        assert {each["signal"] for each in told["contributions"]} <= {"context", OTHER}
+
+
 def test_no_explanation_when_none_is_asked_for() -> None:
     """The items still have their ranks, resources and scores."""
     shown = _shown(_rank(HISTORY), "none")
