@@ -38,6 +38,8 @@ class Site:
     """A server with the demo app on it."""
 
     url: str
+    key: str = ""
+    """A key of the app that the demo app is."""
 
     @property
     def demo(self) -> str:
@@ -53,6 +55,7 @@ def serving(folder: Path, *, trained: bool) -> Iterator[Site]:
         settings = settings_for(f"sqlite:///{folder / 'assent.db'}", folder, public_url=url)
         servers: list[uvicorn.Server] = []
         failures: list[Exception] = []
+        keys: list[str] = []
         ready = threading.Event()
 
         async def run() -> None:
@@ -65,6 +68,7 @@ def serving(folder: Path, *, trained: bool) -> Iterator[Site]:
                 assert (await train_app(service, APP)).status == "promoted"
             scopes = [Scope.RECOMMEND, Scope.EVENTS, Scope.CONSENT, Scope.CATALOG]
             key = await administration.create_key(service, APP, "demo", scopes)
+            keys.append(key.text)
             app = create_app(service)
             partner.attach(app, key.text)
             config = uvicorn.Config(app, log_level="warning", access_log=False, ws="none")
@@ -86,7 +90,7 @@ def serving(folder: Path, *, trained: bool) -> Iterator[Site]:
         try:
             if failures or not servers:
                 pytest.fail(f"the server did not start: {failures}")
-            yield Site(url)
+            yield Site(url, keys[0])
         finally:
             if servers:
                 servers[0].should_exit = True

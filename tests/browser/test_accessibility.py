@@ -5,6 +5,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -110,6 +111,27 @@ def test_the_page_among_a_persons_own_files(page: Page, site: Site, tmp_path: Pa
     (tmp_path / "mine.html").write_bytes(content.read(name))
     page.goto((tmp_path / "mine.html").as_uri())
     assert not violations(page)
+
+
+@pytest.mark.parametrize("context", EVERYWHERE, indirect=True)
+def test_the_pages_of_a_minor_and_of_their_guardian(page: Page, site: Site) -> None:
+    """What cannot be turned on here says so, and to the guardian the page says for whom they choose."""
+    user = f"/v1/users/young-{page.viewport_size['width'] if page.viewport_size else 0}"
+    with httpx.Client(base_url=site.url, headers={"Authorization": f"Bearer {site.key}"}) as http:
+        assert http.put(f"{user}/age-band", json={"age_band": "13_to_15"}).status_code == 200
+        links = [
+            http.post(f"{user}/links", json={"kind": "settings", **whose}).json()["url"]
+            for whose in ({}, {"guardian_id": "mother"})
+        ]
+
+    def visited() -> Iterator[str]:
+        for whose, link in zip(("a minor", "their guardian"), links, strict=True):
+            page.goto(link)
+            yield f"/me of {whose}"
+            page.goto(f"{site.url}/me/history")
+            yield f"/me/history of {whose}"
+
+    assert check(page, visited()) == 4
 
 
 def test_what_is_wrong_is_found(page: Page) -> None:
