@@ -181,7 +181,7 @@ def _order(name: str) -> tuple[int, int, str]:
     bands = [band for _, band in _HISTORY]
     if name in bands:
         return (0, bands.index(name), "")
-    return (1, int(name), "") if name.isdigit() else (2, 0, name)
+    return (1, int(name), "") if name.isdecimal() else (2, 0, name)
 
 
 Own = Mapping[ModelName, Mapping[Cell, NDArray[np.float64]]]

@@ -117,14 +117,7 @@ class History:
     ) -> "History":
         seeds, place = np.unique(people, return_inverse=True)
         person: NDArray[np.int32] = place.astype(np.int32)
-        # Events of one moment come in an order that says nothing (a mix of their content), lest the order of the
-        # catalogue be learned as if it were the order in which things were used.
-        content = resource.astype(np.uint64) << np.uint64(32) | topic.astype(np.uint32).astype(np.uint64)
-        content = mix(
-            mix(content)
-            ^ (value.view(np.uint32).astype(np.uint64) << np.uint64(8) | signal.astype(np.uint64))
-        )
-        order = np.lexsort((content, at, person))
+        order = np.lexsort((content(signal, resource, topic, value), at, person))
         return cls(
             seeds=seeds,
             person=person[order],
@@ -165,6 +158,21 @@ class History:
         chosen = self.where(people[self.person])
         renumbered = np.cumsum(people, dtype=np.int32) - np.int32(1)
         return replace(chosen, seeds=self.seeds[people], person=renumbered[chosen.person])
+
+
+def content(
+    signal: NDArray[np.int8],
+    resource: NDArray[np.int32],
+    topic: NDArray[np.int32],
+    value: NDArray[np.float32],
+) -> NDArray[np.uint64]:
+    """(n,) a mix of what events hold, by which those of one moment are ordered.
+
+    It is an order that says nothing, lest that of the catalogue be taken for the order in which things were used.
+    """
+    about = resource.astype(np.uint64) << np.uint64(32) | topic.astype(np.uint32).astype(np.uint64)
+    rest = value.view(np.uint32).astype(np.uint64) << np.uint64(8) | signal.astype(np.uint64)
+    return mix(mix(about) ^ rest)
 
 
 def _seeds(pseudonyms: pl.Series) -> NDArray[np.uint64]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from consent.signals import SIGNALS
 from recommender import kernels
+from recommender.history import content
 from recommender.profile import MOOD_BANDS, Family, Features, ProfileConfig
 from recommender.query import HistoryEvent
 
@@ -70,7 +71,8 @@ def read_lines(  # noqa: C901, PLR0912  one loop over a person's events, on ever
     engaged = told.events[Family.ENGAGEMENT]
     places: dict[int, int] = {}
     liked: set[int] = set()
-    for signal, resource_id, topic, value, _ in _in_order(history):
+    taken_back: set[int] = set()
+    for signal, resource_id, topic, value, _ in _in_order(history, features):
         number = numbers.get(signal)
         if number is None:
             continue
@@ -91,11 +93,15 @@ def read_lines(  # noqa: C901, PLR0912  one loop over a person's events, on ever
             column, events = found[0], told.events[found[1]]
         strength = strengths.get(signal, 0.0)
         if signal in _JUDGED and not _speaks_for(signal, value, liked_from):
-            if signal == "ratings" and column not in liked:
-                told.disliked.append(column)
+            if signal == "ratings" and resource_id is not None:
+                taken_back.add(column)  # whatever was said before
+                if column not in liked:
+                    told.disliked.append(column)
             continue
-        if signal == "ratings":  # liked again since it was rated low
-            liked.add(column)
+        if signal == "ratings":
+            if column in taken_back:
+                continue
+            liked.add(column)  # since it was rated low
         if strength <= 0.0:
             continue
         key = number * width + column
@@ -109,13 +115,20 @@ def read_lines(  # noqa: C901, PLR0912  one loop over a person's events, on ever
     return told
 
 
-def _in_order(history: Iterable[Any]) -> list[Any]:
+def _in_order(history: Iterable[Any], features: Features) -> list[Any]:
+    """Newest first, and those of one moment as training has them."""
     rows = list(history)
     if all(newer[4] > older[4] for newer, older in pairwise(rows)):
         return rows
-    rows.sort(key=lambda row: (row[0], row[1] or "", row[2] or "", -1.0 if row[3] is None else row[3]))
-    rows.sort(key=lambda row: row[4], reverse=True)  # stable: the order of content stays within a moment
-    return rows
+    resource, topic = features.resource_index, features.topic_index
+    mixed = content(
+        np.array([SIGNAL_NUMBERS.get(row[0], -1) for row in rows], dtype=np.int8),
+        np.array([-1 if row[1] is None else resource.get(row[1], -1) for row in rows], dtype=np.int32),
+        np.array([-1 if row[1] is not None else topic.get(row[2], -1) for row in rows], dtype=np.int32),
+        np.array([np.nan if row[3] is None else row[3] for row in rows], dtype=np.float32),
+    ).tolist()
+    places = sorted(range(len(rows)), key=lambda place: (rows[place][4], mixed[place]), reverse=True)
+    return [rows[place] for place in places]
 
 
 def _speaks_for(signal: str, value: float | None, liked_from: float) -> bool:

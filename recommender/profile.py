@@ -95,7 +95,7 @@ class Features:
         if topic is not None:
             column = self.topic_index.get(topic)
             return None if column is None else (column, Family.INTEREST)
-        if value is None:
+        if value is None or not 1 <= value <= MOOD_BANDS:
             return None
         return len(self.resources) + len(self.topics) + int(value) - 1, Family.MOOD
 

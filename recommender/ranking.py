@@ -166,13 +166,17 @@ class Ranker:
                 asked = np.full((len(without), len(context)), scorer.context_weight / len(context))
                 weights = np.hstack((weights, asked))
             personal = weights @ scorer.known[columns] > 0
-        if scorer is None or not personal[0]:
+        if scorer is None or not personal.any():
             editors = np.tile(self._editors(query, listed), (len(without), 1))
             return _Scored(Strategy.EDITORIAL, EDITORIAL_UNIT, editors, None)
         vectors, parts = scorer.vectors(weights, columns)
         scores = scorer.scores(vectors, listed)
         if not personal.all():
             scores[~personal] = self._editors(query, listed)
+        if not personal[
+            0
+        ]:  # others may be personal all the same, where a signal that says nothing filled the windows
+            return _Scored(Strategy.EDITORIAL, EDITORIAL_UNIT, scores, None)
         return _Scored(Strategy.PERSONALISED, scorer.unit, scores, parts)
 
     def _editors(self, query: Query, listed: NDArray[np.bool_]) -> Floats:

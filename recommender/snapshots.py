@@ -81,6 +81,7 @@ def present_profiles(history: History, features: Features, profile_config: Profi
 def presence(history: History, features: Features, profile_config: ProfileConfig) -> sparse.csr_array:
     """(P, len(features)) float32 ones where a person has an event that counts through the feature."""
     counts = event_strengths(history.signal, history.value, SIGNAL_IDS, profile_config) > 0
+    counts &= taken_back(history, profile_config) == len(history)
     place = history.person[counts], history.column(features)[counts]
     shape = (len(history.seeds), len(features))
     present = sparse.coo_array((np.ones(len(place[0]), dtype=np.float32), place), shape=shape).tocsr()
@@ -104,6 +105,26 @@ def first_taken_up(history: History, profile_config: ProfileConfig) -> NDArray[n
     return np.sort(places[first])
 
 
+def taken_back(history: History, profile_config: ProfileConfig) -> NDArray[np.int64]:
+    """(n,) where the person's next low rating of the same resource stands, by which a good one is taken back; n for none."""
+    n = len(history)
+    until = np.full(n, n)
+    rated = (history.signal == SIGNAL_IDS.index("ratings")) & (history.resource >= 0)
+    low = rated & ~(history.value >= profile_config.liked_from)
+    if not low.any() or low.sum() == rated.sum():
+        return until
+    places = np.flatnonzero(rated)
+    pair = history.person[places].astype(np.int64) << 32 | history.resource[places]
+    order = np.argsort(pair, kind="stable")
+    places, pair = places[order], pair[order]
+    here = np.where(low[places], np.arange(len(places)), len(places))
+    following = np.minimum.accumulate(here[::-1])[::-1]
+    found = np.flatnonzero(following < len(places))
+    found = found[(pair[following[found]] == pair[found]) & ~low[places[found]]]
+    until[places[found]] = places[following[found]]
+    return until
+
+
 def _drawn(history: History, candidates: NDArray[np.int64], most: int) -> NDArray[np.int64]:
     """Up to `most` of each person's candidates: those to which the person's seed gives the smallest numbers."""
     person = history.person[candidates]
@@ -123,6 +144,8 @@ def _profiles(
 ) -> sparse.csr_array:
     """(rows, len(features)) the profile of each row's person from their events before the place of the cut."""
     strength = event_strengths(history.signal, history.value, SIGNAL_IDS, config)
+    until = taken_back(history, config)
+    more = np.bincount(history.person[until < len(history)], minlength=len(history.seeds))
     column = history.column(features)
     family = np.full(len(history), Family.ENGAGEMENT)
     family[history.resource < 0] = Family.INTEREST
@@ -131,9 +154,14 @@ def _profiles(
     for kind in Family:
         events = np.flatnonzero((family == kind) & (strength > 0))
         end = np.searchsorted(events, cuts)
-        begin = np.maximum(np.searchsorted(events, history.starts[person]), end - config.longest)
+        begin = np.maximum(
+            np.searchsorted(events, history.starts[person]), end - config.longest - more[person]
+        )
         row = np.repeat(np.arange(len(cuts)), end - begin)
         used = events[_ranges(begin, end, newest_first=True)]
+        if more.any():  # what was taken back by the cut leaves its place in the windows to older events
+            stands = until[used] >= cuts[row]
+            row, used = row[stands], used[stands]
         weights = event_weights(row * len(Family) + kind, strength[used], config)
         total += sparse.csr_array((weights, (row, column[used])), shape=total.shape)
     total = total.astype(np.float32)

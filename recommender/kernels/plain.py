@@ -35,10 +35,13 @@ def weigh(
     counted = np.where(signals[events] == removed[:, None], 0.0, strengths[events])
     place = (counted > 0).cumsum(axis=1)
     inside = counted * (place <= windows[:, None, None])
-    total = inside.sum(axis=2, keepdims=True)
-    of_events = (inside * (share / np.where(total > 0, total, 1.0))).sum(axis=0)
-    for number, each in enumerate(of_events):
-        weights[number] += np.bincount(events, each, weights.shape[1])
+    for number, of_profile in enumerate(inside.transpose(1, 0, 2)):
+        for held in of_profile:
+            total = held.cumsum()[
+                -1:
+            ]  # in the order of the events, to the last bit as the compiled loop adds
+            if total.any():
+                np.add.at(weights[number], events, held * (share / total))
 
 
 def add_up(

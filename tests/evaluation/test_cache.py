@@ -1,10 +1,12 @@
 from pathlib import Path
 
+import grimp
 import numpy as np
 import pytest
 
+import evaluation
 from evaluation import datasets
-from evaluation.cache import Cache, code, key
+from evaluation.cache import _DECIDES, Cache, code, key
 from evaluation.config import ExperimentConfig
 from evaluation.experiment import run
 from tests.evaluation import generated
@@ -49,6 +51,29 @@ def test_a_damaged_file_is_as_none(tmp_path: Path, damage: bytes) -> None:
     cache.store("lists", "k", np.zeros(5), ABOUT)
     next(tmp_path.iterdir()).write_bytes(damage)
     assert cache.load("lists", "k") is None
+
+
+def test_whatever_decides_what_is_kept_is_in_the_key() -> None:
+    """Every module of this package that what is cached goes through, directly or not; measuring lists and reporting come after."""
+    graph = grimp.build_graph("evaluation", include_external_packages=False)
+    kept = {
+        "evaluation.contestants",
+        "evaluation.interactions",
+        "evaluation.problem",
+        "evaluation.tuning",
+        "evaluation.world",
+    }
+    through = kept.union(*(graph.find_upstream_modules(each) for each in kept))
+    here = Path(evaluation.__file__).parent
+    in_key = {
+        ".".join(("evaluation", *file.relative_to(here).with_suffix("").parts)).removesuffix(".__init__")
+        for pattern in _DECIDES
+        for file in here.glob(pattern)
+    }
+    decides_nothing = {"evaluation", "evaluation.cache", "evaluation.errors"}
+    # What these read and say is in each key by its content: the events, the settings, the seed.
+    by_content = {"catalogue", "columns", "config", "datasets", "preparation", "statistics"}
+    assert through - in_key - decides_nothing <= {f"evaluation.{name}" for name in by_content}
 
 
 def test_keys_are_of_the_content() -> None:

@@ -13,24 +13,28 @@ from tests.recommender.catalogues import GRANTED, NOW, TOPICS, event
 from tests.recommender.questions import EVERYTHING, IDS, RANKERS, histories, ids, queries, rankers
 
 
-@given(histories)
+@given(histories, st.sampled_from([1, 600_000_000, 10**12]))
 @settings(deadline=None)
-def test_serving_weighs_as_training_does(history: list[HistoryEvent]) -> None:
-    """The lines' weights, laid out over the features, are the row that training makes of the same events."""
-    distinct = [row._replace(occurred_at=10_000 - place) for place, row in enumerate(history)]
+def test_serving_weighs_as_training_does(history: list[HistoryEvent], unit: int) -> None:
+    """The lines' weights, laid out over the features, are the row that training makes of the same events, however many have one time."""
+    history = [
+        row._replace(occurred_at=row.occurred_at // unit)
+        for row in history
+        if isinstance(row.occurred_at, int)
+    ]
     features, config = (
         Features(tuple(IDS), TOPICS),
         ProfileConfig(strengths={name: 0.3 + 0.1 * n for n, name in enumerate(SIGNAL_IDS[:9])}),
     )
-    told = read_lines(distinct, GRANTED, features, config)
+    told = read_lines(history, GRANTED, features, config)
     served = np.zeros(len(features))
     np.add.at(served, told.columns, told.weights(np.array([-1]), config)[0])
-    if not distinct:
+    if not history:
         assert not served.any()
         return
-    signals, resources, topics, values, times = zip(*distinct, strict=True)
+    signals, resources, topics, values, times = zip(*history, strict=True)
     past = History.from_columns(
-        [b"p"] * len(distinct), signals, resources, topics, np.array(values, dtype=float), times, features
+        [b"p"] * len(history), signals, resources, topics, np.array(values, dtype=float), times, features
     )
     trained = present_profiles(past, features, config).toarray()
     np.testing.assert_allclose(served, trained[0] if len(trained) else 0.0, atol=1e-6)
@@ -44,6 +48,31 @@ def test_several_events_with_one_thing_are_one_line() -> None:
         ("views", "r01", "receipt-views"),
         ("saves", "r01", "receipt-saves"),
     ]
+
+
+def test_a_rating_that_was_taken_back_speaks_for_nothing() -> None:
+    """One star after five: what was said before counts no more; five stars after that count again."""
+    low, high = (
+        event("ratings", "r01", 1)._replace(value=1.0),
+        event("ratings", "r01", 2)._replace(value=5.0),
+    )
+    other = event("views", "r02", 3)
+    ranking = RANKERS["release"].rank([low, high, other], GRANTED, EVERYTHING, NOW)
+    assert {line.signal for line in ranking.lines} == {"views"}
+    again = event("ratings", "r01", 0)._replace(value=4.0)
+    ranking = RANKERS["release"].rank([again, low, high, other], GRANTED, EVERYTHING, NOW)
+    assert [line.signal for line in ranking.lines] == ["ratings", "views"]
+
+
+def test_events_of_an_odd_shape_are_passed_over() -> None:
+    """A rating of a topic, a mood that is no number: nothing that ingest lets through, and nothing that breaks a list."""
+    odd = [
+        HistoryEvent("ratings", None, "sleep", 1.0, 5),
+        HistoryEvent("check_ins", None, None, float("nan"), 4),
+        HistoryEvent("views", None, None, 3.0, 3),
+        HistoryEvent("ratings", "r01", None, None, 2),
+    ]
+    assert RANKERS["release"].rank(odd, GRANTED, EVERYTHING, NOW).items
 
 
 def test_a_low_rating_does_not_speak_for_anything_but_hides_what_was_rated() -> None:
