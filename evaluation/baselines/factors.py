@@ -61,7 +61,7 @@ class ImplicitAls:
             self._model = AlternatingLeastSquares(
                 factors=self.components,
                 regularization=self.penalty,
-                alpha=self.weight,
+                alpha=1.0 + self.weight,  # what the library multiplies a cell that was taken up with
                 num_threads=1,
                 random_state=self.seed,
             )

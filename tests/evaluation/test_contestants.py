@@ -11,6 +11,7 @@ from evaluation.baselines import (
     Bpr,
     Ease,
     IdentityLightFM,
+    ImplicitAls,
     ItemNeighbours,
     Popularity,
     RandomScores,
@@ -334,3 +335,17 @@ def test_latest_takes_each_ones_last() -> None:
     train = small([("a", item, "views", at, None, None) for at, item in enumerate("zyx")])
     assert isinstance(train.latest(2), csr_array)
     assert train.latest(2).toarray().tolist() == [[1, 1, 0, 0]]
+
+
+def test_ials_weighs_what_was_taken_up_by_one_and_the_weight() -> None:
+    """A person's factors solve Hu, Koren and Volinsky's equations for the items' factors, done by hand."""
+    train, weight, penalty = interactions(generated.events()), 3.0, 0.1
+    model = ImplicitAls(components=4, penalty=penalty, weight=weight, epochs=5).fit(train)
+    items = model._model.item_factors.astype(float)
+    for user in range(5):
+        taken = train.matrix[[user]].toarray()[0] > 0
+        confidence = np.where(taken, 1.0 + weight, 1.0)
+        weighed = items.T * confidence
+        person = np.linalg.solve(weighed @ items + penalty * np.eye(4), weighed @ taken)
+        found = model.scores(train, np.array([user]))[0]
+        np.testing.assert_allclose(found, items @ person, atol=1e-4)

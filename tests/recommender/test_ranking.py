@@ -63,7 +63,12 @@ def test_a_counterfactual_may_be_personal_where_the_list_is_not(query: Query) ->
     history = [event("views", each.id, n) for n, each in enumerate(unknown[:30])]
     history += [event("saves", each.id, 100 + n) for n, each in enumerate(known[:5])]
     query = replace(
-        query, topics=frozenset(), kinds=frozenset(), context_topics=(), exclude_seen=True, without=frozenset()
+        query,
+        topics=frozenset(),
+        kinds=frozenset(),
+        context_topics=(),
+        exclude_seen=True,
+        without=frozenset(),
     )
     ranking = ranker.rank(history, GRANTED, query, NOW)
     assert ranking.strategy is Strategy.EDITORIAL
