@@ -356,9 +356,13 @@ class ReleaseOut(BaseModel):
 
 
 class ReleasesOut(BaseModel):
-    """Releases, newest first."""
+    """A page of releases."""
 
     releases: list[ReleaseOut] = Field(description="Newest first")
+    next_cursor: str | None = Field(
+        description="Where the next page begins; null on the last",
+        examples=["20261122-101500-6b86b273-5feceb66"],
+    )
 
 
 class TrainingOut(BaseModel):

@@ -143,14 +143,23 @@ async def add_release(connection: AsyncConnection, app_id: str, record: ReleaseR
     )
 
 
-async def releases(connection: AsyncConnection, app_id: str) -> list[ReleaseRecord]:
-    """List an app's releases, newest first."""
-    rows = await connection.execute(
-        select(release)
-        .where(release.c.app_id == app_id)
-        .order_by(release.c.created_at.desc(), release.c.release_id)
-    )
-    return [_record(row) for row in rows]
+async def releases(
+    connection: AsyncConnection, app_id: str, *, after: str | None = None, limit: int | None = None
+) -> list[ReleaseRecord]:
+    """List an app's releases, newest first: all, or up to `limit` of those that come after one of them."""
+    columns = release.c
+    listed = select(release).where(columns.app_id == app_id)
+    if after is not None:
+        made = (
+            select(columns.created_at)
+            .where(columns.app_id == app_id, columns.release_id == after)
+            .scalar_subquery()
+        )
+        listed = listed.where(
+            (columns.created_at < made) | ((columns.created_at == made) & (columns.release_id > after))
+        )
+    ordered = listed.order_by(columns.created_at.desc(), columns.release_id).limit(limit)
+    return [_record(row) for row in await connection.execute(ordered)]
 
 
 async def find_release(connection: AsyncConnection, app_id: str, release_id: str) -> ReleaseRecord | None:

@@ -3,12 +3,12 @@
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api import releasing, training
 from api.answers import ReleaseOut, ReleasesOut, TrainingOut
-from api.dependencies import RETRIED, ServiceDep, requires
+from api.dependencies import CURSOR, RETRIED, PageLimit, ServiceDep, requires
 from api.idempotency import json_response, once
 from api.keys import Caller, Scope
 from api.problems import Problem, declared, not_found
@@ -18,6 +18,7 @@ from recommender import registry
 from recommender.registry import ReleaseRecord
 
 router = APIRouter(prefix="/v1", tags=["releases"])
+RELEASE_ID = r"^[A-Za-z0-9-]{1,64}$"
 TrainCaller = Annotated[Caller, Depends(requires(Scope.TRAIN))]
 
 
@@ -34,14 +35,26 @@ def _shown(record: ReleaseRecord) -> dict[str, Any]:
 
 @router.get(
     "/releases",
-    summary="Trained models",
-    responses={200: {"model": ReleasesOut}, **declared(401, 403, 503)},
+    summary="Trained models, page by page",
+    responses={200: {"model": ReleasesOut}, **declared(401, 403, 422, 503)},
 )
-async def list_releases(service: ServiceDep, caller: TrainCaller) -> Response:
-    """Every release of the app, newest first."""
+async def list_releases(
+    service: ServiceDep,
+    caller: TrainCaller,
+    limit: PageLimit = 50,
+    cursor: Annotated[
+        str, Query(pattern=RELEASE_ID, description=CURSOR, examples=["20261122-101500-6b86b273-5feceb66"])
+    ] = "",
+) -> Response:
+    """The releases of the app, newest first, those whose files are destroyed too."""
     async with service.database.read(caller.app_id) as connection:
-        found = await registry.releases(connection, caller.app_id)
-    return json_response(200, orjson.dumps({"releases": [_shown(record) for record in found]}))
+        found = await registry.releases(connection, caller.app_id, after=cursor or None, limit=limit + 1)
+    page = found[:limit]
+    document = {
+        "releases": [_shown(record) for record in page],
+        "next_cursor": page[-1].release_id if len(found) > limit else None,
+    }
+    return json_response(200, orjson.dumps(document))
 
 
 @router.post(
@@ -73,7 +86,7 @@ async def promote(
     caller: TrainCaller,
     release_id: Annotated[
         str,
-        Path(pattern=r"^[A-Za-z0-9-]{1,64}$", description="Its id", examples=["20261122-6b86b273"]),
+        Path(pattern=RELEASE_ID, description="Its id", examples=["20261122-6b86b273"]),
     ],
 ) -> Response:
     """Serve a release from now on. One that has learned from somebody who left since is refused (409)."""

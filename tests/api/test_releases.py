@@ -16,14 +16,16 @@ from api.releasing import NoSuchRelease, NotServable
 from api.service import Service
 from api.training import train_app
 from consent.errors import ProofError
+from recommender import registry
 from recommender import release_files as releases
 from recommender.commitments import Leaf, Place, Proof
+from recommender.registry import ReleaseRecord
 from recommender.verification import NotTheRows
 from tests.api import community
 from tests.api.test_training import erase, folders, known, state, use
 from tests.api.witness import ON_SQLITE
 from tests.api.working import work_all
-from tests.conftest import APP, Clock, settings_for
+from tests.conftest import APP, Caller, Clock, settings_for
 
 LEASE_S = 60.0
 
@@ -286,3 +288,27 @@ async def test_releases_lie_in_an_object_store(service: Service, clock: Clock, b
     names = [each["Key"] for each in s3.list_objects_v2(Bucket="assent")["Contents"]]
     assert {name.split("/")[2] for name in names} == {(await state(stored)).promoted}
     await stored.close()
+
+
+async def test_the_list_comes_in_pages(service: Service, client: Caller) -> None:
+    """Newest first, also those of one moment, each once; a cursor that is no release of the app has nothing after it."""
+    made = [
+        ReleaseRecord(f"release-{number}", "candidate", "d", 0, {}, created_at=1_000 + number // 2, promoted_at=None)
+        for number in range(7)
+    ]  # fmt: skip
+    async with service.database.write(APP) as connection:
+        for record in made:
+            await registry.add_release(connection, APP, record)
+    seen, cursor = list[str](), ""
+    while True:
+        answer = await client.get(f"/v1/releases?limit=3{f'&cursor={cursor}' if cursor else ''}")
+        page = answer.json()
+        seen += [each["release_id"] for each in page["releases"]]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            break
+        assert len(page["releases"]) == 3
+    assert seen == [f"release-{number}" for number in (6, 4, 5, 2, 3, 0, 1)]
+    assert (await client.get("/v1/releases?cursor=another")).json() == {"releases": [], "next_cursor": None}
+    for query in ("limit=0", "limit=101", "cursor=not/one"):
+        assert (await client.get(f"/v1/releases?{query}")).status_code == 422
