@@ -145,8 +145,8 @@ async def signed(connection: AsyncConnection, app_id: str, signer: LogSigner, no
     Raises:
         LogCorrupt: the log does not begin with what the last checkpoint was signed over.
     """
-    whole = await size(connection, app_id)
     last = await newest_checkpoint(connection, app_id)
+    whole = await size(connection, app_id)  # after it: the log may grow, and be signed, between two reads
     if last is not None:
         if last.size == whole:
             return last
