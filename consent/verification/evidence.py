@@ -49,6 +49,14 @@ def committed(told: Mapping[str, Any], leaf: bytes) -> Mapping[str, Any]:
     return entry
 
 
+def place_of(entry: Mapping[str, Any]) -> int:
+    """Return the place at which an entry was logged; NotVerified when it names none, whatever stands there instead."""
+    place = entry.get("seq")
+    if type(place) is not int:
+        raise NotVerified("the entry has no place")
+    return place
+
+
 @dataclass
 class SignedReceipt:
     """A signed receipt whose signature holds, and the entries it speaks of that were not seen yet."""

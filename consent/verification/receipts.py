@@ -7,7 +7,7 @@ from consent.errors import HistoryChanged, NotVerified, Unreadable
 from consent.log import merkle
 from consent.log.checkpoints import Checkpoint
 from consent.verification.bundles import Keys, hash_of
-from consent.verification.evidence import Kept, SignedReceipt, Verified, committed
+from consent.verification.evidence import Kept, SignedReceipt, Verified, committed, place_of
 
 PROOF = "proof"
 """The member of a receipt that stands beside what was signed: the signature, and the proof of its entries."""
@@ -108,8 +108,8 @@ def _included(told: object, checkpoint: Checkpoint) -> tuple[Mapping[str, Any], 
         raise NotVerified("this is not a proved entry")
     leaf = hash_of(told["leaf"])
     entry = committed(told, leaf)
-    if entry.get("seq") != told["index"]:
-        raise NotVerified(f"this was logged as entry {entry.get('seq')}")
+    if (place := place_of(entry)) != told["index"]:
+        raise NotVerified(f"this was logged as entry {place}")
     if not isinstance(told["proof"], list):
         raise NotVerified("there is no proof of the entry yet: ask again")
     path = [hash_of(each) for each in told["proof"]]
