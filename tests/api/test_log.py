@@ -369,6 +369,18 @@ async def test_a_log_that_grows_while_it_is_signed_is_not_taken_for_corrupt(
     assert Checkpoint.parse((await first).rpartition("\n\n")[0] + "\n").size == 3
 
 
+async def test_a_proof_of_very_many_entries_can_be_read(service: Service) -> None:
+    """Proofs of 18,000 entries rest on more nodes than a statement takes parameters, on either database; each verifies."""
+    leaves = [b"%032d" % number for number in range(18_000)]
+    async with service.database.write(APP) as connection:
+        await log.append(connection, APP, 0, leaves)
+    async with service.database.read(APP) as connection:
+        paths = await log.inclusion(connection, APP, range(len(leaves)), len(leaves))
+        root = await log.root(connection, APP, len(leaves))
+    for index in range(0, len(leaves), 1_111):
+        merkle.verify_inclusion(merkle.leaf_hash(leaves[index]), index, len(leaves), paths[index], root)
+
+
 async def test_a_change_that_fails_leaves_no_leaf(
     service: Service, client: Caller, database_url: str
 ) -> None:
