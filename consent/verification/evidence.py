@@ -13,13 +13,14 @@ from consent.verification.bundles import Keys, hash_of, parse
 
 @dataclass(frozen=True)
 class Verified:
-    """What was found to hold: how many entries, opened and erased, receipts and checkpoints there are."""
+    """What was found to hold: how many entries, opened and erased, receipts and checkpoints there are, and lines of an export's history."""
 
     entries: int
     opened: int
     erased: int
     receipts: int
     checkpoints: int
+    history: int = 0
 
 
 @dataclass

@@ -43,6 +43,7 @@ def test_the_command_verifies_and_says_so(files: Path) -> None:
         assert done.exit_code == 0, done.output
         assert "Verified." in done.output
         assert "in order and unchanged" in " ".join(done.output.split())
+        assert ("the consent history has these entries" in done.output) == (name == "export.json")
     told = " ".join(run("verify", files / "ledger.jsonl", "--key", files / "keys.json").output.split())
     assert "8 entries stand in the log" in told
     assert "2 were closed by an erasure" in told

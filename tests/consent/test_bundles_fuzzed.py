@@ -126,6 +126,22 @@ def test_anything_in_the_place_of_anything_is_refused(data: st.DataObject, value
             verify_ledger([*LINES[:number], line, *LINES[number + 1 :]], KEYS)
 
 
+@settings(max_examples=300, deadline=None)
+@given(st.data(), JSON)
+def test_anything_in_a_history_is_refused(data: st.DataObject, value: Any) -> None:
+    """An export whose history says anything else than its entry does: never verified, never a crash."""
+    line = {name: told for name, told in DOCUMENT["log"][0]["entries"][0]["entry"].items() if name != "receipt_sha256"}  # fmt: skip
+    export = {**DOCUMENT, "consent_history": [line]}
+    assert verify_receipts(export, KEYS).history == 1
+    torn = json.loads(json.dumps(export["consent_history"]))
+    _put(data, torn, value)
+    if torn != export["consent_history"]:
+        with pytest.raises(NotVerified):
+            verify_receipts({**export, "consent_history": torn}, KEYS)
+    with pytest.raises(NotVerified):
+        verify_receipts({**export, "consent_history": [value]}, KEYS)
+
+
 def _put(data: st.DataObject, document: Any, value: Any) -> None:
     container, name = data.draw(st.sampled_from(places(document)))
     if data.draw(st.booleans()):
