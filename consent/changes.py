@@ -16,6 +16,8 @@ from consent.showing import Shown
 
 REPLAYED = "replayed after a restore"
 """How a choice was made that the register of erasures carried out: the database had forgotten it, or never got to know."""
+RETRIED_FOR = 24 * 3600 * 1_000_000
+"""For how long, in microseconds, a no like one that the register carried out can be that very request, sent again."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,8 @@ async def change(
 ) -> Changed:
     """Record a person's choices, all or nothing. They are of the moment at which they have their place in the ledger.
 
-    A no that the register carried out already, because the answer to its request was lost, is not recorded again: the
-    receipt is the one that was written then.
+    A no that the register carried out already, because the answer to its request was lost, is not recorded again while
+    clients retry: the receipt is the one that was written then.
 
     Raises:
         NoticeSuperseded: something is given on a notice that is not the current one.
@@ -75,7 +77,9 @@ async def change(
     before = await store.cells(connection, registrar.app_id, person.subject_id)
     _require_no_denial_since(request, before, clock())
     showing = await _showing(connection, registrar.app_id, person.subject_id, request)
-    carried_out = await _carried_out(connection, registrar.app_id, person.subject_id, request, before)
+    carried_out = await _carried_out(
+        connection, registrar.app_id, person.subject_id, request, before, clock()
+    )
     left = [each for each in request.changes if each not in carried_out]
     if not left:
         cells = [before[each.signal, each.purpose] for each in request.changes]
@@ -87,13 +91,15 @@ async def change(
 
 
 async def _carried_out(
-    connection: AsyncConnection, app_id: str, subject_id: str, request: Request, before: Cells
+    connection: AsyncConnection, app_id: str, subject_id: str, request: Request, before: Cells, now: int
 ) -> list[Change]:
-    """Return what of a request the register carried out before: the last line about the cell says so."""
+    """Return what of a request the register carried out lately: the last line about the cell says so."""
     found = []
     for change in request.changes:
         cell = before.get((change.signal, change.purpose))
-        if change.choice.value in DENIALS and cell is not None and cell.state in DENIALS and cell.receipt_id:
+        if cell is None or change.choice.value not in DENIALS or cell.state not in DENIALS:
+            continue
+        if cell.receipt_id and now - (cell.since or 0) <= RETRIED_FOR:
             lines = await store.lines_under(connection, app_id, subject_id, cell.receipt_id)
             if any(line.seq == cell.seq and line.method == REPLAYED for line in lines):
                 found.append(change)

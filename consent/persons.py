@@ -35,19 +35,17 @@ async def hold(connection: AsyncConnection, app_id: str, user_hash: bytes) -> He
 
 
 async def person_for_change(connection: AsyncConnection, app_id: str, user_hash: bytes, now: int) -> Held:
-    """Return a person, new or known, and hold off whoever else changes them."""
-    known = await hold(connection, app_id, user_hash)
-    if known is not None:
-        return known
+    """Return a person, new or known, and hold off whoever else changes them.
+
+    Whoever wrote the row at the same moment may be erased before it can be held: then it is written anew.
+    """
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    await connection.execute(
-        dialect.insert(subject)
-        .values(app_id=app_id, subject_id=new_id(), user_hash=user_hash, created_at=now)
-        .on_conflict_do_nothing()
-    )
-    found = await hold(connection, app_id, user_hash)
-    if found is None:
-        raise RuntimeError("a person's row vanished inside the transaction that wrote it")
+    while (found := await hold(connection, app_id, user_hash)) is None:
+        await connection.execute(
+            dialect.insert(subject)
+            .values(app_id=app_id, subject_id=new_id(), user_hash=user_hash, created_at=now)
+            .on_conflict_do_nothing()
+        )
     return found
 
 

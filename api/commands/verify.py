@@ -115,6 +115,11 @@ def _say(found: Verified, *, is_compared: bool) -> None:
         parts.insert(
             2, f"{found.erased:,} were closed by an erasure: nobody can tell any more what they said"
         )
+    if found.history:
+        parts.append(
+            "the consent history has these entries, line for line; what else there is in an export, "
+            "beside it, the receipts and the log, is signed by nobody and was not checked"
+        )
     if is_compared:
         parts.append("what you kept from before agrees with it")
     console.print("\n".join(f"- {part}." for part in parts), highlight=False)

@@ -15,7 +15,7 @@ from api.pages.sessions import FormDep, Visitor, VisitorDep
 from api.pages.standing import standing
 from api.pages.wording import words
 from api.service import Service
-from consent import changes
+from consent import changes, persons
 from consent import store as ledger
 from consent.errors import NoticeSuperseded, UnknownNotice
 from consent.ledger import Cell, Change, Choice
@@ -118,6 +118,8 @@ async def choose(request: Request, who: VisitorDep, form: FormDep) -> Response:
         service.changes.under_way(who.app_id, who.user_hash) as under_way,
         service.database.write(who.app_id) as connection,
     ):
+        # Held before anything is read, so that no no comes in between that the form would not be sifted by.
+        await persons.hold(connection, who.app_id, who.user_hash)
         cells = await people.cells(service, connection, who.app_id, who.user_hash)
         band = await people.age_band(connection, who.app_id, who.user_hash)
         asked = choices.chosen(

@@ -175,6 +175,8 @@ def _shown(service: Service, body: ConsentRequest) -> dict[str, Any]:
     if body.prompt_id is not None:
         raise invalid("shown", "the recorded prompt says what was shown")
     at = body.shown.at
+    if at is not None and at.timestamp() < 0:
+        raise invalid("shown.at", "must not be before 1970")
     return {
         "place": body.shown.place,
         "shown_at": None if at is None else min(int(at.timestamp() * 1_000_000), service.clock()),

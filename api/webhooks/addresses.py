@@ -45,7 +45,7 @@ NOT_PUBLIC_6 = tuple(
 )  # fmt: skip
 
 
-_NAME = re.compile(r"(?!-)[\w-]{1,63}(\.[\w-]{1,63})*\.?")
+_NAME = re.compile(r"(?!-)[\w-]{1,63}(\.[\w-]{1,63})*\.?", re.ASCII)
 
 
 class NotAllowed(Exception):
@@ -91,16 +91,18 @@ class Policy:
         """Return a URL that webhooks may be sent to, as far as can be told without asking anybody; NotAllowed otherwise."""
         try:
             url = httpx.URL(text)
+            _ = url.host  # is decoded only now, and what looks like an A-label need not be one
+            host = wire_host(url)
         except (httpx.InvalidURL, ValueError, TypeError):
             raise NotAllowed("must be a URL") from None
         if url.scheme != "https" and not (url.scheme == "http" and self.plain_http):
             raise NotAllowed("must begin with https://")
-        literal = _literal(url.host)
-        if (literal is None and not _NAME.fullmatch(url.host)) or not 0 < (url.port or 443) < 65_536:
+        literal = _literal(host)
+        if (literal is None and not _NAME.fullmatch(host)) or not 0 < (url.port or 443) < 65_536:
             raise NotAllowed("must have a host, and a port that there is if it has one")
         if url.userinfo or url.fragment:
             raise NotAllowed("must have neither credentials nor a fragment")
-        if (literal is not None and not self.permits(literal)) or _is_local_name(url.host, self):
+        if (literal is not None and not self.permits(literal)) or _is_local_name(host, self):
             raise NotAllowed("must not lead to a network that is not public")
         return url
 
@@ -108,13 +110,21 @@ class Policy:
         """Return the addresses to connect to; NotAllowed when there are none, or when one of them is not permitted."""
         port = url.port or (443 if url.scheme == "https" else 80)
         try:
-            found = [ip_address(each) for each in await self.resolve(url.host, port)]
+            found = [ip_address(each) for each in await self.resolve(wire_host(url), port)]
         except (OSError, ValueError, UnicodeError):
             found = []
         # One answer for all: what a name inside resolves to is nobody's business outside.
         if not found or not all(self.permits(each) for each in found):
             raise NotAllowed("the name leads nowhere, or to a network that is not public")
         return found
+
+
+def wire_host(url: httpx.URL) -> str:
+    """Return a URL's host as it is sent, in ASCII: what is resolved, asked for and certified has to be one name.
+
+    The system's resolver would write an internationalised name by the older IDNA 2003, and find another one's host.
+    """
+    return url.raw_host.decode("ascii")
 
 
 def _literal(host: str) -> Address | None:

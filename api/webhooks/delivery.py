@@ -9,6 +9,7 @@ import contextlib
 import logging
 import random
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from api.database import DELIVER
@@ -16,7 +17,7 @@ from api.service import Service
 from api.webhooks import outbox, signing, subscriptions
 from api.webhooks.outbox import DEAD, DELIVERED, WAITING, Attempt, Waiting
 from api.webhooks.sending import Sender, accepted
-from api.webhooks.subscriptions import Leased
+from api.webhooks.subscriptions import Leased, Subscription
 
 log = logging.getLogger(__name__)
 
@@ -126,22 +127,26 @@ class Courier:
         async with database.write(own.app_id) as connection:
             if not await subscriptions.renew(connection, leased, self.service.clock() + LEASE):
                 return False
-            messages = await outbox.due(connection, own, self.service.clock(), BATCH)
+            # As it is now, not as it was leased: the app may have told another place, or another secret.
+            current = await subscriptions.find(connection, own.app_id, own.subscription_id)
+            if current is None:
+                return False
+            messages = await outbox.due(connection, current, self.service.clock(), BATCH)
         if not messages:
             return False
-        attempts = await asyncio.gather(*(self._attempt(leased, each) for each in messages))
+        attempts = await asyncio.gather(*(self._attempt(current, each) for each in messages))
         async with database.write(own.app_id) as connection:
             await outbox.record(connection, own, attempts, self.service.clock())
         return True
 
-    async def _attempt(self, leased: Leased, message: Waiting) -> Attempt:
-        own, now = leased.subscription, self.service.clock()
+    async def _attempt(self, own: Subscription, message: Waiting) -> Attempt:
+        now = self.service.clock()
         secrets = [
             self.service.webhook_secrets.of(own.app_id, own.subscription_id, generation)
             for generation in own.generations(now)
         ]
         headers = signing.headers(message.message_id, now // SECOND, message.body, secrets)
-        result = await self.sender.send(own.url, headers, message.body)
+        result = await self._send(own.url, headers, message.body)
         if accepted(result):
             return Attempt(message.sequence, DELIVERED, now, result)
         tried = message.attempts + 1
@@ -149,3 +154,11 @@ class Courier:
         return Attempt(
             message.sequence, status, self.service.clock() + int(retry_in(tried, self.dice) * SECOND), result
         )
+
+    async def _send(self, url: str, headers: Mapping[str, str], body: bytes) -> str:
+        """Send one message; return what became of it, whatever that was: the others of its batch are recorded all the same."""
+        try:
+            return await self.sender.send(url, headers, body)
+        except Exception as error:  # noqa: BLE001  what an answer can bring about is not ours to know
+            log.warning("an attempt to deliver a webhook failed: %s", type(error).__name__)
+            return "connection"

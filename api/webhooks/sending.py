@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from api.webhooks.addresses import Address, NotAllowed, Policy
+from api.webhooks.addresses import Address, NotAllowed, Policy, wire_host
 
 ATTEMPT_S = 10.0
 """Seconds that one attempt may take, from looking up the name to the status of the answer."""
@@ -43,6 +43,9 @@ class Sender:
             return "timeout"
         except (httpx.HTTPError, ssl.SSLError, OSError):
             return "connection"
+        except (httpx.InvalidURL, UnicodeError):
+            # Where a redirect leads is read although it is not followed, and may be no URL, or no host that there can be.
+            return "connection"
 
     async def _post(
         self, url: httpx.URL, addresses: Sequence[Address], headers: Mapping[str, str], body: bytes
@@ -64,7 +67,7 @@ class Sender:
                         **headers,
                     },
                     # The certificate is checked against the name, although the connection goes to the address.
-                    extensions={"sni_hostname": url.host},
+                    extensions={"sni_hostname": wire_host(url)},
                 )
                 try:
                     response = await client.send(request, stream=True)

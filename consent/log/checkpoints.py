@@ -25,7 +25,8 @@ _KEY_ID_BYTES = 4
 _LONGEST_NOTE = 1 << 20
 _NAME = re.compile(r"[^\s+]+")
 _SIZE = re.compile(r"0|[1-9][0-9]{0,18}")
-_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
+_NEVER_IN_A_NOTE = re.compile(r"[\x00-\x09\x0b-\x1f\ud800-\udfff]")
+"""Control characters, and halves of characters, which are no UTF-8."""
 _SIGNATURE = re.compile(r"— ([^\s+]+) ([A-Za-z0-9+/=]+)")
 
 
@@ -79,7 +80,9 @@ class LogKey:
         key_id, _, encoded = rest.partition("+")
         raw = bytes_of(encoded, 1 + HASH_BYTES)
         key = cls(name, raw[1:])
-        if not _NAME.fullmatch(name) or raw[:1] != _ED25519 or key.key_id.hex() != key_id:
+        if not _NAME.fullmatch(name) or _NEVER_IN_A_NOTE.search(name) or raw[:1] != _ED25519:
+            raise CheckpointError("this is not the verifier key of a log")
+        if key.key_id.hex() != key_id:
             raise CheckpointError("this is not the verifier key of a log")
         return key
 
@@ -103,7 +106,7 @@ class LogKey:
             CheckpointError: it is not a note, not a checkpoint of this log, or not signed with this key.
         """
         text, gap, lines = note.rpartition("\n\n")
-        if len(note) > _LONGEST_NOTE or not gap or not lines.endswith("\n") or _CONTROL.search(note):
+        if len(note) > _LONGEST_NOTE or not gap or not lines.endswith("\n") or _NEVER_IN_A_NOTE.search(note):
             raise CheckpointError("this is not a signed note")
         signed = False
         for line in lines[:-1].split("\n"):

@@ -43,13 +43,17 @@ async def append(connection: AsyncConnection, app_id: str, first: int, leaves: S
 
 async def _nodes(connection: AsyncConnection, app_id: str, ranges: Iterable[Range]) -> Mapping[int, bytes]:
     """Return the hashes of the nodes that it takes to hash these ranges."""
-    numbers = merkle.numbers_of(ranges)
-    rows = await connection.execute(
-        select(log_node.c.node, log_node.c.value).where(
-            log_node.c.app_id == app_id, log_node.c.node.in_(numbers)
+    numbers = list(merkle.numbers_of(ranges))
+    nodes: dict[int, bytes] = {}
+    for begin in range(
+        0, len(numbers), _AT_ONCE
+    ):  # a statement takes no more parameters than some ten thousands
+        rows = await connection.execute(
+            select(log_node.c.node, log_node.c.value).where(
+                log_node.c.app_id == app_id, log_node.c.node.in_(numbers[begin : begin + _AT_ONCE])
+            )
         )
-    )
-    nodes = {node: value if node % 2 else merkle.leaf_hash(value) for node, value in rows}
+        nodes |= {node: value if node % 2 else merkle.leaf_hash(value) for node, value in rows}
     if len(nodes) < len(numbers):
         raise LogCorrupt("nodes of the log are missing")
     return nodes
@@ -145,8 +149,8 @@ async def signed(connection: AsyncConnection, app_id: str, signer: LogSigner, no
     Raises:
         LogCorrupt: the log does not begin with what the last checkpoint was signed over.
     """
-    whole = await size(connection, app_id)
     last = await newest_checkpoint(connection, app_id)
+    whole = await size(connection, app_id)  # after it: the log may grow, and be signed, between two reads
     if last is not None:
         if last.size == whole:
             return last

@@ -13,13 +13,14 @@ from consent.verification.bundles import Keys, hash_of, parse
 
 @dataclass(frozen=True)
 class Verified:
-    """What was found to hold: how many entries, opened and erased, receipts and checkpoints there are."""
+    """What was found to hold: how many entries, opened and erased, receipts and checkpoints there are, and lines of an export's history."""
 
     entries: int
     opened: int
     erased: int
     receipts: int
     checkpoints: int
+    history: int = 0
 
 
 @dataclass
@@ -47,6 +48,14 @@ def committed(told: Mapping[str, Any], leaf: bytes) -> Mapping[str, Any]:
     if not hmac.compare_digest(commitment(hash_of(told["leaf_key"]), entry), leaf):
         raise NotVerified("the entry is not the one that was logged: it was edited")
     return entry
+
+
+def place_of(entry: Mapping[str, Any]) -> int:
+    """Return the place at which an entry was logged; NotVerified when it names none, whatever stands there instead."""
+    place = entry.get("seq")
+    if type(place) is not int:
+        raise NotVerified("the entry has no place")
+    return place
 
 
 @dataclass

@@ -12,7 +12,7 @@ from consent.log.checkpoints import bytes_of
 from consent.log.commitments import closing
 from consent.log.merkle import Tree
 from consent.verification.bundles import LEDGER, Keys, hash_of, parse, parse_line
-from consent.verification.evidence import Kept, SignedReceipt, Verified, committed
+from consent.verification.evidence import Kept, SignedReceipt, Verified, committed, place_of
 from consent.verification.receipts import verify_receipts
 
 Progress = Callable[[int, int], None]
@@ -165,10 +165,8 @@ class _LedgerCheck:
 
     def _opened(self, index: int, leaf: bytes, told: Mapping[str, Any]) -> None:
         entry = committed(told, leaf)
-        if entry.get("seq") != index:
-            raise NotVerified(
-                f"this was logged as entry {entry.get('seq')}: entries are missing or out of order"
-            )
+        if (place := place_of(entry)) != index:
+            raise NotVerified(f"this was logged as entry {place}: entries are missing or out of order")
         if self._receipt is None:
             raise NotVerified("the entry's receipt is missing")
         self._receipt.require(index, entry)

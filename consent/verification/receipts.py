@@ -6,18 +6,24 @@ from typing import Any
 from consent.errors import HistoryChanged, NotVerified, Unreadable
 from consent.log import merkle
 from consent.log.checkpoints import Checkpoint
+from consent.log.commitments import canonical
+from consent.receipts.records import rfc3339
 from consent.verification.bundles import Keys, hash_of
-from consent.verification.evidence import Kept, SignedReceipt, Verified, committed
+from consent.verification.evidence import Kept, SignedReceipt, Verified, committed, place_of
 
 PROOF = "proof"
 """The member of a receipt that stands beside what was signed: the signature, and the proof of its entries."""
 
 _MEMBERS = {"jws", "checkpoint", "entries", "consistency"}
+_TIMES = {"at", "expires_at", "shown_at"}
+_ELSEWHERE = {"subject_id", "receipt_sha256"}
 _PROVED = {"index", "leaf", "leaf_key", "entry", "proof"}
 
 
 def verify_receipts(document: object, keys: Keys, *, seen: Kept | None = None) -> Verified:
     """Verify a person's receipts: signatures, and that each of their entries stands in the log.
+
+    Of an export the consent history too: it has to be these entries, line for line. The rest of an export is signed by nobody.
 
     Args:
         document: an export, or a receipt with its proof.
@@ -25,7 +31,7 @@ def verify_receipts(document: object, keys: Keys, *, seen: Kept | None = None) -
         seen: takes up what was found, to be `kept` for a ledger.
 
     Raises:
-        HistoryChanged: a receipt or an entry is not what was logged.
+        HistoryChanged: a receipt, an entry or a line of the history is not what was logged.
         Unreadable: this is neither.
     """
     given = _bundle(document) if isinstance(document, dict) else {}
@@ -40,7 +46,41 @@ def verify_receipts(document: object, keys: Keys, *, seen: Kept | None = None) -
         unseen -= _receipt_and_entries(each, entries, keys)
     if unseen:
         raise HistoryChanged(min(unseen), "the entry's receipt is missing")
-    return Verified(len(entries), len(entries), 0, len(signed), len(proofs))
+    lines = _as_logged(given["consent_history"], entries) if "consent_history" in given else 0
+    return Verified(len(entries), len(entries), 0, len(signed), len(proofs), lines)
+
+
+def _as_logged(history: object, entries: Mapping[int, Mapping[str, Any]]) -> int:
+    """Return how many lines a history has, when they are the entries that were proved, each of them once."""
+    if not isinstance(history, list):
+        raise Unreadable("the consent history is no list")
+    left_out = set(entries)
+    for line in history:
+        index = line.get("seq") if isinstance(line, dict) else None
+        if type(index) is not int or index not in left_out:
+            named = index if type(index) is int and index >= 0 else min(entries, default=0)
+            raise HistoryChanged(named, "the consent history has a line that was not logged, or has it twice")
+        left_out.remove(index)
+        said = {name: value for name, value in line.items() if value is not None}
+        if canonical(said) != canonical(_as_exported(index, entries[index])):
+            raise HistoryChanged(
+                index, "the line of the consent history is not what was logged: it was edited"
+            )
+    if left_out:
+        raise HistoryChanged(min(left_out), "the entry is missing in the consent history")
+    return len(history)
+
+
+def _as_exported(index: int, entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return an entry as the line of an export's history, where whose it is stands at the head, and its receipt apart."""
+    try:
+        return {
+            name: rfc3339(value) if name in _TIMES else value
+            for name, value in entry.items()
+            if name not in _ELSEWHERE
+        }
+    except (TypeError, ValueError, OverflowError, OSError):
+        raise HistoryChanged(index, "the entry's time is none") from None
 
 
 def _bundle(document: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -108,8 +148,8 @@ def _included(told: object, checkpoint: Checkpoint) -> tuple[Mapping[str, Any], 
         raise NotVerified("this is not a proved entry")
     leaf = hash_of(told["leaf"])
     entry = committed(told, leaf)
-    if entry.get("seq") != told["index"]:
-        raise NotVerified(f"this was logged as entry {entry.get('seq')}")
+    if (place := place_of(entry)) != told["index"]:
+        raise NotVerified(f"this was logged as entry {place}")
     if not isinstance(told["proof"], list):
         raise NotVerified("there is no proof of the entry yet: ask again")
     path = [hash_of(each) for each in told["proof"]]

@@ -11,13 +11,15 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from sqlalchemy.event import listen, remove
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api import erasing, exporting
 from api.service import Service
+from consent import persons
 from tests.api import witness
 from tests.api.calls import CONSENT
 from tests.api.full import live_fully
-from tests.api.witness import ON_SQLITE
+from tests.api.witness import ON_POSTGRESQL, ON_SQLITE
 from tests.api.working import work_all
 from tests.conftest import APP, NOTICE, Caller, Clock
 
@@ -85,6 +87,34 @@ async def test_what_was_under_way_when_somebody_left_does_not_bring_them_back(
     assert await subjects(database_url) == []
     anew = await client.http.request(method, path, json=body)
     assert anew.status_code < 300, anew.text
+
+
+@ON_POSTGRESQL
+async def test_a_first_choice_between_anothers_and_an_erasure_is_made(
+    service: Service, client: Caller, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two first choices at once, and the person of the one that came first is erased before the other holds them: the other is recorded."""
+    user_hash, taken = service.pseudonyms.user(APP, "u1"), list[AsyncConnection]()
+    hold, holds = persons.hold, iter(range(100))
+
+    async def and_then(connection: AsyncConnection, app_id: str, whose: bytes) -> Any:
+        taken.append(connection)
+        if connection is not taken[0]:
+            return await hold(connection, app_id, whose)
+        turn = next(holds)
+        if turn == 1:
+            async with service.database.write(APP) as other:
+                await erasing.erase(service, other, APP, user_hash)
+        found = await hold(connection, app_id, whose)
+        if turn == 0:
+            assert found is None
+            await client.consent("u1", "views")
+        return found
+
+    monkeypatch.setattr(persons, "hold", and_then)
+    async with service.database.write(APP) as connection:
+        found = await persons.person_for_change(connection, APP, user_hash, service.clock())
+    assert await subjects(database_url) == [found.subject_id]
 
 
 async def test_a_form_that_was_under_way_does_not_bring_them_back(

@@ -1,8 +1,10 @@
 """The transparency log over HTTP: every consent event has a leaf, proofs verify, the log only grows, and an erasure leaves nothing to link."""
 
+import asyncio
 import base64
 import hashlib
 import hmac
+import inspect
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -12,6 +14,7 @@ import pytest
 import rfc8785
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api import transparency
 from api.service import Service
@@ -327,6 +330,55 @@ async def test_a_log_that_was_tampered_with_is_not_vouched_for(
         assert await log.size(connection, APP) == 4
     assert (await client.get("/v1/log/checkpoint")).status_code == 500
     assert "u1" not in caplog.text
+
+
+@ON_POSTGRESQL
+async def test_a_log_that_grows_while_it_is_signed_is_not_taken_for_corrupt(
+    service: Service, client: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the two reads of one who signs, the log grows and another signs it: both get a checkpoint, the later one no smaller."""
+    await client.consent("u1", "views")
+    await head(client)
+    await client.consent("u2", "views")
+    read, between, go_on = (
+        {"size": log.size, "newest": log.newest_checkpoint},
+        asyncio.Event(),
+        asyncio.Event(),
+    )
+    signing: set[str] = set()
+
+    def slow(name: str) -> Any:
+        async def then_wait(connection: AsyncConnection, app_id: str) -> Any:
+            found = await read[name](connection, app_id)
+            if asyncio.current_task() is first and inspect.stack()[1].function == "signed" and not signing:
+                signing.add(name)
+                between.set()
+                await go_on.wait()
+            return found
+
+        return then_wait
+
+    monkeypatch.setattr(log, "size", slow("size"))
+    monkeypatch.setattr(log, "newest_checkpoint", slow("newest"))
+    first = asyncio.create_task(transparency.checkpoint(service, APP))
+    async with asyncio.timeout(60):
+        await between.wait()
+    await client.consent("u3", "views")
+    assert (await head(client)).size == 3
+    go_on.set()
+    assert Checkpoint.parse((await first).rpartition("\n\n")[0] + "\n").size == 3
+
+
+async def test_a_proof_of_very_many_entries_can_be_read(service: Service) -> None:
+    """Proofs of 18,000 entries rest on more nodes than a statement takes parameters, on either database; each verifies."""
+    leaves = [b"%032d" % number for number in range(18_000)]
+    async with service.database.write(APP) as connection:
+        await log.append(connection, APP, 0, leaves)
+    async with service.database.read(APP) as connection:
+        paths = await log.inclusion(connection, APP, range(len(leaves)), len(leaves))
+        root = await log.root(connection, APP, len(leaves))
+    for index in range(0, len(leaves), 1_111):
+        merkle.verify_inclusion(merkle.leaf_hash(leaves[index]), index, len(leaves), paths[index], root)
 
 
 async def test_a_change_that_fails_leaves_no_leaf(

@@ -169,6 +169,35 @@ async def test_a_retry_of_what_was_carried_out_already_adds_nothing(
     assert (await put("fourth", views)).json()["receipt"]["receipt_id"] != added[0]["receipt_id"]
 
 
+async def test_a_no_of_later_days_is_a_line_of_its_own(
+    service: Service, client: Caller, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two days after a withdrawal was carried out from the register, a no is no retry: it is recorded, and the peace it buys begins with it."""
+    await live_fully(service, client, "u1")
+    choice = {"signal": "views", "purpose": "improve"}
+
+    async def put(state: str) -> httpx.Response:
+        body = {"changes": [{**choice, "state": state}], "notice_version": "2026-11-22", "locale": "en"}
+        return await client.http.put("/v1/users/u1/consents", json={**body, "method": "test"})
+
+    async def cut(*_: object) -> None:
+        raise ConnectionResetError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(erasure, "record", cut)
+        assert (await put("withdrawn")).status_code == 503
+    assert await replay(service) == 1
+    clock.forward(days=2)
+    assert (await put("refused")).status_code == 200
+    (*_, replayed, last) = (await client.get("/v1/users/u1/consents/history?limit=100")).json()["events"]
+    assert (replayed["state"], replayed["method"]) == ("withdrawn", "replayed after a restore")
+    assert (last["state"], last["method"]) == ("refused", "test")
+    clock.forward(days=179)  # more than half a year after the first no, less after the second
+    cells = (await client.get("/v1/users/u1/prompts")).json()["cells"]
+    (cell,) = [each for each in cells if (each["signal"], each["purpose"]) == ("views", "improve")]
+    assert (cell["may_ask"], cell["because"]) == (False, "refused")
+
+
 async def test_a_replay_does_not_bring_back_who_left_meanwhile(
     service: Service, client: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:

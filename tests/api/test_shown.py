@@ -113,6 +113,15 @@ async def test_an_app_can_say_what_was_shown_with_the_choice(client: Caller) -> 
     assert (twice.status_code, twice.json()["errors"][0]["field"]) == (422, "shown")
 
 
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+14:00", "1969-12-31T23:59:59.999Z"])
+async def test_nothing_was_shown_before_1970(client: Caller, at: str) -> None:
+    """A time before there was any is 422, names the field, and nothing is recorded; the first moment after is kept."""
+    answer = await choose(client, VIEWS, shown=SHOWN | {"at": at})
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "shown.at")
+    assert await lines(client) == []
+    assert (await choose(client, VIEWS, shown=SHOWN | {"at": "1970-01-01T00:00:00Z"})).status_code == 200
+
+
 async def test_what_nobody_told_is_said_to_be_unknown(client: Caller) -> None:
     """Without prompt and without `shown` the line says null, and never that nothing, or all, was shown."""
     answer = await choose(client, VIEWS)

@@ -7,6 +7,10 @@ from typer.testing import CliRunner, Result
 
 from api.cli import app as assent
 from api.service import Service
+from consent.log.checkpoints import LogSigners, base64_of
+from consent.log.commitments import canonical, commitment
+from consent.log.merkle import leaf_hash
+from consent.verification.bundles import checkpoint_line, header
 from tests.api.verifying import exported, live
 from tests.api.witness import ON_SQLITE
 from tests.conftest import Caller
@@ -39,6 +43,7 @@ def test_the_command_verifies_and_says_so(files: Path) -> None:
         assert done.exit_code == 0, done.output
         assert "Verified." in done.output
         assert "in order and unchanged" in " ".join(done.output.split())
+        assert ("the consent history has these entries" in done.output) == (name == "export.json")
     told = " ".join(run("verify", files / "ledger.jsonl", "--key", files / "keys.json").output.split())
     assert "8 entries stand in the log" in told
     assert "2 were closed by an erasure" in told
@@ -71,3 +76,24 @@ def test_the_command_says_what_it_cannot_read(files: Path) -> None:
         done = run("verify", *arguments)
         assert done.exit_code == 2, (arguments, done.output, done.exception)
         assert isinstance(done.exception, SystemExit)
+
+
+def test_a_bundle_cannot_write_to_the_terminal(tmp_path: Path) -> None:
+    """What a forged ledger says in the place of a number, or in a note, is neither printed nor a crash: the refusal is in our own words."""
+    log = LogSigners(bytes(32), "logs.example").of("harbour")
+    entry = {"seq": "\x1b[2J\x1b[H\x1b[32mVerified.\x1b[0m"}
+    leaf = commitment(bytes(32), entry)
+    told = {"index": 0, "leaf": leaf, "hash": leaf_hash(leaf), "leaf_key": bytes(32)}
+    line = {name: base64_of(value) if isinstance(value, bytes) else value for name, value in told.items()}
+    note = f"\ud800\n1\nAAAA\n\n— {log.key.name} {base64_of(log.key.key_id + bytes(64))}\n"
+    for said, begins in (
+        (canonical({**line, "entry": entry}) + b"\n", "the entry has no place"),
+        (checkpoint_line(note), "this is not a signed note"),
+    ):
+        path = tmp_path / "forged.jsonl"
+        path.write_bytes(header(log.key.name, 1, opened=True) + said)
+        done = run("verify", path, "--key", log.key.text)
+        assert done.exit_code == 1, done.exception
+        assert begins in done.output
+        assert "\x1b" not in done.output
+        assert "Verified." not in done.output

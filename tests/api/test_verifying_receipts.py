@@ -15,7 +15,7 @@ from consent.verification.ledger import keep, verify_ledger
 from consent.verification.receipts import verify_receipts
 from tests.api.verifying import GRANT, exported, keys_of, live
 from tests.api.witness import ON_SQLITE
-from tests.conftest import Caller
+from tests.conftest import NOTICE, Caller
 
 
 async def test_no_flipped_byte_of_a_receipt_goes_unseen(client: Caller, service: Service) -> None:
@@ -63,6 +63,41 @@ def _verify_text(text: bytes, keys: Keys) -> None:
     except ValueError:
         raise Unreadable("this is not JSON") from None
     verify_receipts(document, keys)
+
+
+async def test_the_history_of_an_export_is_what_was_logged(client: Caller, service: Service) -> None:
+    """Any member of any line that is changed, a line that is left out, stands there twice or was never logged: the entry is named."""
+    await client.consent("other", *GRANT)
+    shown = {
+        "cells": [{"signal": "views", "purpose": "improve"}],
+        "place": "onboarding",
+        "at": "2026-11-20T08:00:00Z",
+    }
+    body = {"changes": [{"signal": "views", "purpose": "improve", "state": "given"}], "notice_version": NOTICE,
+            "locale": "en", "method": "dialog", "actor": {"type": "guardian", "id": "g"}, "shown": shown}  # fmt: skip
+    assert (await client.http.put("/v1/users/stays/consents", json=body)).status_code == 200
+    await client.consent("stays", "views", state="withdrawn")
+    export = (await client.get("/v1/users/stays/export")).json()
+    keys = await keys_of(service)
+    assert verify_receipts(export, keys).history == 2
+    first, second = export["consent_history"]
+    others: list[Any] = [None, "x", 7, True, []]
+    edited = [
+        [{**first, name: other}, second]
+        for name, value in first.items()
+        for other in (*others, f"{value} ")
+        if other != value and name != "seq"
+    ]
+    for history in (*edited, [{**first, "more": "x"}, second], [second], [second, second], []):
+        with pytest.raises(HistoryChanged) as caught:
+            verify_receipts({**export, "consent_history": history}, keys)
+        assert caught.value.index == (3 if history == [second, second] else 2), history
+    for seq in (0, 9, -1, None, "2", True, 2.0):
+        with pytest.raises(HistoryChanged):
+            verify_receipts({**export, "consent_history": [{**first, "seq": seq}, second]}, keys)
+    for noise in others[:2]:
+        with pytest.raises(Unreadable):
+            verify_receipts({**export, "consent_history": noise}, keys)
 
 
 async def test_after_an_erasure_the_persons_own_copy_still_verifies(client: Caller, service: Service) -> None:

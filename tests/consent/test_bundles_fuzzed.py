@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consent.errors import NotVerified
+from consent.errors import CheckpointError, HistoryChanged, NotVerified
 from consent.log import merkle
-from consent.log.checkpoints import LogSigners, base64_of
-from consent.log.commitments import Leaf, canonical, closing, digest
+from consent.log.checkpoints import LogKey, LogSigners, base64_of
+from consent.log.commitments import Leaf, canonical, closing, commitment, digest
 from consent.receipts.signing import Signer, key_set
 from consent.verification import bundles
 from consent.verification.bundles import Keys
@@ -126,6 +126,22 @@ def test_anything_in_the_place_of_anything_is_refused(data: st.DataObject, value
             verify_ledger([*LINES[:number], line, *LINES[number + 1 :]], KEYS)
 
 
+@settings(max_examples=300, deadline=None)
+@given(st.data(), JSON)
+def test_anything_in_a_history_is_refused(data: st.DataObject, value: Any) -> None:
+    """An export whose history says anything else than its entry does: never verified, never a crash."""
+    line = {name: told for name, told in DOCUMENT["log"][0]["entries"][0]["entry"].items() if name != "receipt_sha256"}  # fmt: skip
+    export = {**DOCUMENT, "consent_history": [line]}
+    assert verify_receipts(export, KEYS).history == 1
+    torn = json.loads(json.dumps(export["consent_history"]))
+    _put(data, torn, value)
+    if torn != export["consent_history"]:
+        with pytest.raises(NotVerified):
+            verify_receipts({**export, "consent_history": torn}, KEYS)
+    with pytest.raises(NotVerified):
+        verify_receipts({**export, "consent_history": [value]}, KEYS)
+
+
 def _put(data: st.DataObject, document: Any, value: Any) -> None:
     container, name = data.draw(st.sampled_from(places(document)))
     if data.draw(st.booleans()):
@@ -154,3 +170,39 @@ def test_json_that_breaks_parsers_is_refused(text: bytes) -> None:
             verify_ledger([*beginning, text + b"\n"], KEYS)
     with pytest.raises(NotVerified):
         verify_receipts(bundles.parse(text), KEYS)
+
+
+def test_half_a_character_in_a_checkpoint_is_refused() -> None:
+    """JSON can carry what UTF-8 cannot: a note with it, in its text, in the name of who signed, or a key of such a name, is none."""
+    ours = base64_of(LOG.key.key_id + bytes(64))
+    for note in (
+        f"\ud800\n1\nAAAA\n\n— {LOG.key.name} {ours}\n",
+        f"{LOG.key.name}\n1\nAAAA\n\n— \udfff {ours}\n",
+    ):
+        with pytest.raises(CheckpointError, match="not a signed note"):
+            LOG.key.open(note)
+        with pytest.raises(HistoryChanged, match="not a signed note"):
+            verify_ledger([*LINES[:4], bundles.checkpoint_line(note)], KEYS)
+        with pytest.raises(HistoryChanged, match="not a signed note"):
+            verify_receipts({"receipts": [], "log": [{"checkpoint": note, "entries": []}]}, KEYS)
+    public = base64_of(b"\x01" + bytes(32))
+    with pytest.raises(CheckpointError, match="not the verifier key"):
+        LogKey.parse(f"\ud800+00000000+{public}")
+
+
+@pytest.mark.parametrize("place", [None, "1", True, "\x1b[2J\x1b[32mVerified.", "\ud800"])
+def test_an_entry_without_a_place_is_refused_and_not_repeated(place: str | bool | None) -> None:
+    """Whatever else stands where an entry should say its place, logged so and rightly committed to, is no part of the message."""
+    entry = {} if place is None else {"seq": place}
+    leaf = commitment(bytes(32), entry)
+    told = {"index": 0, "leaf": base64_of(leaf), "leaf_key": base64_of(bytes(32)), "entry": entry}
+    line = canonical({**told, "hash": base64_of(merkle.leaf_hash(leaf))}) + b"\n"
+    with pytest.raises(HistoryChanged) as refused:
+        verify_ledger([bundles.header(LOG.key.name, 1, opened=True), line], KEYS)
+    assert refused.value.reason == "the entry has no place"
+    note = LOG.checkpoint(1, merkle.leaf_hash(leaf))
+    with pytest.raises(HistoryChanged) as refused:
+        verify_receipts(
+            {"receipts": [], "log": [{"checkpoint": note, "entries": [{**told, "proof": []}]}]}, KEYS
+        )
+    assert refused.value.reason == "the entry has no place"

@@ -1,14 +1,16 @@
 """The consent page about endings, peace, minors and guardians: in plain words, never stale, and no harder to turn off than on."""
 
+import asyncio
 import re
 from typing import Any
 
 import pytest
 
+from api import people
 from api.tokens import Kind
 from tests.api.pages.conftest import ORIGIN, Browser, shown_on
 from tests.api.pages.test_consents import history, states
-from tests.api.witness import ON_SQLITE
+from tests.api.witness import ON_POSTGRESQL, ON_SQLITE
 from tests.conftest import NOTICE, Caller, Clock, event
 
 GUARDIAN = {"guardian_id": "mother-of-u1"}
@@ -140,6 +142,29 @@ async def test_what_was_turned_off_elsewhere_stays_off(browser: Browser, client:
     assert shown_on(now) == {"saves.personalise"}
     await browser.send(now, "save", {"views.personalise", "saves.personalise"})
     assert shown_on(await browser.page("/me")) == {"saves.personalise", "views.personalise"}
+
+
+@ON_POSTGRESQL
+async def test_a_no_that_comes_while_the_form_is_read_loses_nothing(
+    browser: Browser, client: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Something is refused elsewhere between the form's reading and its writing: it stays off, and what the form turns off goes off."""
+    await client.consent("u1", "views")
+    page = await browser.enter("u1")
+    cells, elsewhere = people.cells, list[asyncio.Task[Any]]()
+
+    async def and_then_a_no(*arguments: Any) -> Any:
+        found = await cells(*arguments)
+        if not elsewhere:
+            elsewhere.append(asyncio.create_task(client.consent("u1", "saves", state="refused")))
+            await asyncio.wait(elsewhere, timeout=2)
+        return found
+
+    monkeypatch.setattr(people, "cells", and_then_a_no)
+    await browser.send(page, "save", {"saves.personalise"})
+    await elsewhere[0]
+    found = await states(client, "u1")
+    assert (found["views.personalise"], found["saves.personalise"]) == ("withdrawn", "refused")
 
 
 @ON_SQLITE

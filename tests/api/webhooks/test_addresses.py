@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.webhooks.addresses import NotAllowed, Policy, is_public, networks
+from tests.api.witness import ON_SQLITE
+from tests.conftest import Caller
 
 INSIDE = (
     "0.0.0.0",  # noqa: S104  nothing is bound to it
@@ -75,12 +77,39 @@ async def test_what_a_name_resolves_to_is_told_to_nobody() -> None:
         "https://user:secret@app.example/", "https://user@app.example/", "https://app.example/#part", "https://127.0.0.1/",
         "https://[::1]/", "https://localhost/", "https://LOCALHOST./", "https://a.localhost/", "https://app.example:99999/",
         "https://app.exa mple/", "https://app.example/\n", "https://\x00/", "javascript:alert(1)", "file:///etc/passwd",
+        "https://xn--a/", "https://xn--zz.example/hooks",
     ],
 )  # fmt: skip
 def test_urls_that_are_none(url: str) -> None:
-    """Other schemes, no host, credentials, fragments and literal addresses inside are refused without asking a resolver."""
+    """Other schemes, no host, A-labels that are none, credentials, fragments and literal addresses inside are refused without asking a resolver."""
     with pytest.raises(NotAllowed):
         Policy().check_url(url)
+
+
+@ON_SQLITE
+@pytest.mark.parametrize("url", ["https://xn--a/", "https://xn--zz.example/hooks"])
+async def test_a_host_that_there_cannot_be_is_no_url(client: Caller, url: str) -> None:
+    """What looks like an internationalised name and cannot be read as one is 422, and names the field."""
+    answer = await client.post("/v1/subscriptions", {"url": url, "types": ["consent.changed"]})
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "url")
+
+
+@pytest.mark.parametrize(
+    ("host", "sent"),
+    [("straße.example", "xn--strae-oqa.example"), ("exämple.example", "xn--exmple-cua.example")],
+)
+async def test_the_name_that_is_resolved_is_the_one_that_is_sent(host: str, sent: str) -> None:
+    """An internationalised name is resolved as its A-label, the one that the request names; the older IDNA would ask for another host."""
+    asked = []
+
+    async def resolve(name: str, _port: int) -> Sequence[str]:
+        asked.append(name)
+        return ["8.8.8.8"]
+
+    policy = Policy(resolve=resolve)
+    url = policy.check_url(f"https://{host}/hooks")
+    await policy.addresses(url)
+    assert asked == [sent] == [url.netloc.decode()]
 
 
 @pytest.mark.parametrize("host", ["2130706433", "0x7f000001", "127.1", "0177.0.0.1"])

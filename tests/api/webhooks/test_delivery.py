@@ -14,7 +14,7 @@ from api.serving import environment
 from api.webhooks import outbox, subscriptions
 from api.webhooks.delivery import ATTEMPTS, LEASE, SECOND, Courier, retry_in
 from api.webhooks.outbox import Delivery
-from api.webhooks.sending import GOODBYE
+from api.webhooks.sending import GOODBYE, Sender
 from api.webhooks.subscriptions import Leased
 from api.worker import work_once
 from tests.api import witness
@@ -152,6 +152,44 @@ async def test_a_redirect_is_not_followed(client: Caller, courier: Courier, rece
         await courier.deliver()
         assert len(receiver.got) == 1
         assert other.got == []
+
+
+@ON_SQLITE
+@pytest.mark.parametrize("breaks", ["answer", "sender"])
+async def test_an_attempt_that_breaks_does_not_lose_the_others(
+    client: Caller,
+    courier: Courier,
+    receiver: Receiver,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    breaks: str,
+) -> None:
+    """A redirect to a host that there cannot be, or an error that nobody thought of: that message waits, and the rest of its batch is delivered and written down."""
+    subscription = await subscribed(client, receiver)
+    receiver.elsewhere = "https://xn--a/"
+    if breaks == "answer":
+        receiver.will("redirect")
+    else:
+        sent, left = Sender.send, ["the first"]
+
+        async def broken(self: Sender, *arguments: Any) -> str:
+            if left:
+                left.clear()
+                raise LookupError("https://secret.example/ is in the message")
+            return await sent(self, *arguments)
+
+        monkeypatch.setattr(Sender, "send", broken)
+    for number in range(3):
+        await client.consent(f"u{number}", "views")
+    await courier.deliver()
+    rows = await deliveries(client, subscription)
+    assert sorted((row["status"], row["attempts"], row["result"]) for row in rows) == [
+        ("delivered", 1, "status_204"),
+        ("delivered", 1, "status_204"),
+        ("waiting", 1, "connection"),
+    ]
+    assert ("LookupError" in caplog.text) == (breaks == "sender")
+    assert "secret.example" not in caplog.text
 
 
 @ON_SQLITE
@@ -321,6 +359,30 @@ async def test_a_lost_lease_sends_nothing(
     assert isinstance(mine, Leased)
     await courier._serve(mine)
     assert len(receiver.got) == 1
+
+
+async def test_a_change_of_address_counts_from_the_next_batch_on(
+    service: Service, client: Caller, courier: Courier, receiver: Receiver
+) -> None:
+    """While a worker serves a subscription, its URL and its secret change, or it ends: what is sent after goes by what is so then."""
+    subscription = await subscribed(client, receiver)
+    path = f"/v1/subscriptions/{subscription['subscription_id']}"
+    await client.consent("u1", "views")
+    async with service.database.write("", "deliver") as connection:
+        (leased,) = await subscriptions.lease_due(connection, service.clock(), LEASE, 10)
+    async with receiving() as elsewhere:
+        assert await courier._batch(leased)
+        body = {"url": elsewhere.url, "types": list(EVERYTHING)}
+        assert (await client.http.put(path, json=body)).status_code == 200
+        assert (await client.post(f"{path}:rotate")).status_code == 200
+        await client.consent("u1", "saves")
+        assert await courier._batch(leased)
+        assert [len(each.got) for each in (receiver, elsewhere)] == [1, 1]
+        assert len(elsewhere.got[0].headers["webhook-signature"].split()) == 2  # of both secrets
+        await client.consent("u1", "ratings")
+        assert (await client.http.delete(path)).status_code == 204
+        assert not await courier._batch(leased)
+        assert [len(each.got) for each in (receiver, elsewhere)] == [1, 1]
 
 
 async def test_a_slow_app_does_not_hold_up_another(

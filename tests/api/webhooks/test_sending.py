@@ -112,6 +112,32 @@ async def test_the_next_address_is_tried_when_one_is_dead(
         assert len(receiver.got) == 1
 
 
+@pytest.mark.parametrize("elsewhere", ["https://xn--a/", "https://[::1/", "https://app.example:port/"])
+async def test_a_redirect_to_no_host_is_a_failure_like_others(
+    contexts: tuple[ssl.SSLContext, ssl.SSLContext], elsewhere: str
+) -> None:
+    """Where a redirect leads may be nothing that can be read as a URL: that is told in a word, and raises nothing."""
+    server, trusting = contexts
+    async with receiving(certificates=server, behaviours=["redirect"]) as receiver:
+        receiver.elsewhere = elsewhere
+        sender = Sender(policy(Rebinding("127.0.0.1")), trusting)
+        assert await sender.send(f"https://{NAME}:{receiver.port}/", {}, b"{}") == "connection"
+        assert len(receiver.got) == 1
+
+
+async def test_an_internationalised_name_is_certified_as_it_is_sent(
+    contexts: tuple[ssl.SSLContext, ssl.SSLContext],
+) -> None:
+    """The name in the handshake is the A-label that the request's Host names too."""
+    server, trusting = contexts
+    asked: list[str | None] = []
+    server.sni_callback = lambda _socket, name, _context: asked.append(name)
+    async with receiving(certificates=server) as receiver:
+        sender = Sender(policy(Rebinding("127.0.0.1")), trusting)
+        await sender.send(f"https://straße.example:{receiver.port}/", {}, b"{}")
+    assert asked == ["xn--strae-oqa.example"]
+
+
 async def test_proxies_of_the_environment_are_not_used(
     contexts: tuple[ssl.SSLContext, ssl.SSLContext], monkeypatch: pytest.MonkeyPatch
 ) -> None:
