@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import re
+import sqlite3
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
@@ -153,6 +154,37 @@ async def test_a_link_deletes_without_cookie_or_key_and_once(
     again = await browser.http.post(link, data=ONE_CLICK, headers=JSON)
     assert (again.status_code, again.json()["code"]) == (410, "link_over")
     assert (await browser.http.get(link)).status_code == 410
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_a_full_disk_after_the_deletion_takes_nothing_back(
+    browser: Browser,
+    client: Caller,
+    service: Service,
+    clock: Clock,
+    person: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Who is deleted is told so by link, page and API though the log cannot be emptied yet; the erasure empties it later."""
+
+    async def full(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    link = await browser.link(Kind.ERASE, person)
+    await client.consent("u2", "views")
+    with monkeypatch.context() as patched:
+        patched.setattr("aiosqlite.Connection.execute_fetchall", full)
+        assert not await service.database.scrub()
+        by_link = await browser.http.post(link, data=ONE_CLICK, headers=JSON)
+        assert by_link.status_code == 200
+        assert (await client.http.delete("/v1/users/u2")).status_code == 202
+        await browser.enter("u3")
+        answer = await browser.send(await browser.page("/me/delete"), "", path="/me/delete")
+        assert answer.status_code == 303
+    assert not await held(client, person)
+    await work_all(service, clock)
+    done = (await client.get(f"/v1/erasures/{by_link.json()['erasure_id']}")).json()
+    assert done["status"] == "completed"
 
 
 async def set_one_click(service: Service, *, on: bool) -> None:
