@@ -275,17 +275,41 @@ async def test_a_body_too_large_deletes_nothing(browser: Browser, client: Caller
 async def test_a_dead_link_deletes_nobody(
     browser: Browser, client: Caller, person: str, clock: Clock
 ) -> None:
-    """A link from before an erasure does not reach who comes back later; an expired or changed one nobody at all."""
+    """A link from before an erasure does not reach who comes back later, whether they were known when it was made or not; an expired or changed one nobody at all."""
+    early = [await browser.link(kind, "u2") for kind in (Kind.ERASE, Kind.SETTINGS)]
+    await client.consent("u2", "views")
     old = await browser.link(Kind.ERASE, person)
-    await client.http.delete(f"/v1/users/{person}")
-    await client.consent(person, "views")
-    assert (await browser.http.post(old, data=ONE_CLICK, headers=JSON)).status_code == 410
+    for user_id in (person, "u2"):
+        await client.http.delete(f"/v1/users/{user_id}")
+        await client.consent(user_id, "views")
+    for link in (old, early[0]):
+        assert (await browser.http.get(link)).status_code == 410
+        assert (await browser.http.post(link, data=ONE_CLICK, headers=JSON)).status_code == 410
+    assert (await browser.http.get(early[1])).status_code == 410
+    assert await held(client, "u2")
     late = await browser.link(Kind.ERASE, person)
     clock.forward(days=1)
     for dead in (late, late[:-1], "/erase/x"):
         answer = await browser.http.post(dead, data=ONE_CLICK, headers=JSON)
         assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
     assert await held(client, person)
+
+
+async def test_the_links_of_a_list_outlive_the_first_choice(browser: Browser, client: Caller) -> None:
+    """Who chooses for the first time by one link of a list can delete themselves by the other; a session from before the choice goes on as well."""
+    await client.consent("u2", "views")
+    await client.http.delete("/v1/users/u2")
+    shown = (await client.recommend("u1"))["controls"]
+    paths = {name: url.removeprefix(ORIGIN) for name, url in shown.items()}
+    assert (await browser.http.get(paths["settings_url"])).status_code == 303
+    page = await browser.page("/me")
+    await client.consent("u1", "saves")
+    assert (await browser.send(page, "save", on={"views.personalise"})).status_code == 303
+    assert (await browser.http.get(paths["why_url"])).status_code == 303
+    await browser.page("/me/why")
+    done = await browser.http.post(paths["erase_url"], data=ONE_CLICK, headers=JSON)
+    assert done.status_code == 200
+    assert not await held(client, "u1")
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
