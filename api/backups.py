@@ -13,7 +13,7 @@ import shutil
 import sqlite3
 import subprocess
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,6 +30,10 @@ from consent import store as ledger
 
 FORMAT = "assent-backup/1"
 SQLITE, POSTGRES = "database.sqlite", "database.dump"
+_NAME = "%Y%m%d-%H%M%S"
+"""How the folder of a backup is named, by when it was made."""
+_NOT_OURS = (ValueError, KeyError, TypeError)
+"""What reading a manifest raises that is none, or something else's."""
 
 
 class BackupFailed(Exception):
@@ -46,10 +50,25 @@ class Restored:
 
 def back_up(settings: Settings, folder: Path, now: datetime) -> Path:
     """Write a backup into a new folder within `folder`, and remove those there that have outlived themselves; return its path."""
-    made = folder / f"{now:%Y%m%d-%H%M%S}"
+    made = folder / f"{now:{_NAME}}"
     part = folder / f".{made.name}.part"
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True, mode=0o700)
+    try:
+        _copy_database(settings, part)
+        _copy_releases(settings, part / "releases")
+        manifest = {"format": FORMAT, "made_at": now.isoformat(), "files": _digests(part)}
+        (part / "manifest.json").write_text(json.dumps(manifest, indent=2), "utf-8")
+        _sync(part)
+        part.rename(made)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)  # nobody may outlive their deletion in half a backup
+        raise
+    _remove_outlived(folder, now - timedelta(days=settings.backup_lifetime_d))
+    return made
+
+
+def _copy_database(settings: Settings, part: Path) -> None:
     if _is_sqlite(settings):
         with closing(_sqlite(settings)) as source:
             source.execute(
@@ -63,21 +82,19 @@ def back_up(settings: Settings, folder: Path, now: datetime) -> Path:
             f"--file={part / POSTGRES}",
             f"--dbname={_address(settings)}",
         )
+
+
+def _copy_releases(settings: Settings, copied: Path) -> None:
     system, releases = fsspec.core.url_to_fs(settings.releases_url)
-    if system.exists(releases):
-        for path in system.find(releases):
-            target = part / "releases" / Path(path).relative_to(releases)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                system.get_file(path, str(target))
-            except FileNotFoundError:  # an erasure destroyed it meanwhile, and the register knows
-                target.unlink(missing_ok=True)
-    manifest = {"format": FORMAT, "made_at": now.isoformat(), "files": _digests(part)}
-    (part / "manifest.json").write_text(json.dumps(manifest, indent=2), "utf-8")
-    _sync(part)
-    part.rename(made)
-    _remove_outlived(folder, now - timedelta(days=settings.backup_lifetime_d))
-    return made
+    if not system.exists(releases):
+        return
+    for path in system.find(releases):
+        target = copied / Path(path).relative_to(releases)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            system.get_file(path, str(target))
+        except FileNotFoundError:  # an erasure destroyed it meanwhile, and the register knows
+            target.unlink(missing_ok=True)
 
 
 def _digests(folder: Path) -> dict[str, str]:
@@ -99,12 +116,21 @@ def _sync(folder: Path) -> None:
 
 
 def _remove_outlived(folder: Path, before: datetime) -> None:
+    """Remove the backups from before then, and what a backup left that was killed; whatever else lies there stays."""
     for manifest in folder.glob("*/manifest.json"):
-        if _made_at(json.loads(manifest.read_text("utf-8"))) < before:
-            shutil.rmtree(manifest.parent)
+        with suppress(*_NOT_OURS):
+            if _made_at(json.loads(manifest.read_text("utf-8"))) < before:
+                shutil.rmtree(manifest.parent)
+    for part in folder.glob(".*.part"):
+        with suppress(ValueError):
+            if datetime.strptime(part.name, f".{_NAME}.part").replace(tzinfo=UTC) < before:
+                shutil.rmtree(part)
 
 
 def _made_at(manifest: Mapping[str, str]) -> datetime:
+    """Return when a backup was made, by its manifest; one of `_NOT_OURS` when it is the manifest of something else."""
+    if manifest["format"] != FORMAT:
+        raise ValueError("no backup of ours")
     return datetime.fromisoformat(manifest["made_at"]).astimezone(UTC)
 
 
@@ -136,7 +162,7 @@ def _checked(settings: Settings, backup: Path, now: datetime) -> datetime:
     try:
         manifest = json.loads((backup / "manifest.json").read_text("utf-8"))
         made_at, files = _made_at(manifest), dict(manifest["files"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, *_NOT_OURS):
         raise BackupFailed("there is no backup, or its manifest is damaged") from None
     if _digests(backup) != files:
         raise BackupFailed("files of the backup are missing, damaged or not its own")

@@ -116,10 +116,15 @@ class Models:
         except (CorruptRelease, StoreUnreachable, OSError) as error:
             log.warning("release %s cannot be served: %s", state.promoted, type(error).__name__)
         fault = "the promoted release is missing or damaged"
-        # What was served before goes on, unless it holds what was to be forgotten since.
-        if before is not None and before.release and before.state.unlearn_epoch == state.unlearn_epoch:
+        if before is not None and before.release and await self._may_go_on(before, state):
             return before.release, before.release_id, fault
         return *await self._earlier(state), fault
+
+    async def _may_go_on(self, before: Served, state: ModelState) -> bool:
+        """Whether what was served before holds nothing that is to be forgotten; the look it was read at says nothing of that."""
+        async with self._database.read(state.app_id) as connection:
+            known = await registry.find_release(connection, state.app_id, before.release_id or "")
+        return known is not None and known.unlearn_epoch == state.unlearn_epoch
 
     async def _earlier(self, state: ModelState) -> tuple[Release | None, str | None]:
         """The newest release that was served earlier and may still be: what a new process begins with at need."""

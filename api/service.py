@@ -152,7 +152,7 @@ class Service:
         guardian: str | None = None,
     ) -> str:
         """Return a single-use link to one page, for one person or for a guardian of theirs."""
-        token = self.tokens.make(kind, app_id, user_hash, subject_id, expires_at, guardian)
+        token = self.tokens.make(kind, app_id, user_hash, subject_id, expires_at, guardian, self.clock())
         path = "erase" if kind is Kind.ERASE else "open"
         return f"{self.settings.public_url}/{path}/{token}"
 

@@ -13,7 +13,7 @@ from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExp
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.instrumentation.sqlalchemy import SQLAlchemyInstrumentor
 from opentelemetry.metrics import Observation
-from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter, MeterProvider
 from opentelemetry.sdk.metrics.export import (
     ConsoleMetricExporter,
     MetricReader,
@@ -28,7 +28,7 @@ from opentelemetry.sdk.trace.export import (
     SpanExporter,
     SpanExportResult,
 )
-from opentelemetry.trace import Status
+from opentelemetry.trace import SpanContext, Status
 
 from api.service import Service
 
@@ -78,8 +78,8 @@ def _anew(span: ReadableSpan) -> ReadableSpan:
     attributes = allowed(span.attributes)
     return ReadableSpan(
         name=span_name(attributes),
-        context=span.context,
-        parent=span.parent,
+        context=_bare(span.context),
+        parent=_bare(span.parent),
         resource=_RESOURCE,
         attributes=attributes,
         kind=span.kind,
@@ -90,12 +90,21 @@ def _anew(span: ReadableSpan) -> ReadableSpan:
     )
 
 
+def _bare(context: SpanContext | None) -> SpanContext | None:
+    """Return what joins spans to a trace; the state that callers send along with it is their own text, and stays behind."""
+    if context is None:
+        return None
+    return SpanContext(context.trace_id, context.span_id, context.is_remote, context.trace_flags)
+
+
 def providers(exporter: SpanExporter, reader: MetricReader) -> tuple[TracerProvider, MeterProvider]:
     """Return providers whose traces and metrics pass the allow-list."""
     tracers = TracerProvider(resource=_RESOURCE)
     tracers.add_span_processor(BatchSpanProcessor(AllowList(exporter)))
     views = [View(instrument_name="*", attribute_keys=set(ALLOWED))]
-    return tracers, MeterProvider(metric_readers=[reader], resource=_RESOURCE, views=views)
+    # Exemplars would bring back what the views leave out.
+    meters = MeterProvider([reader], _RESOURCE, AlwaysOffExemplarFilter(), views=views)
+    return tracers, meters
 
 
 OFF: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}

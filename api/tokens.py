@@ -2,7 +2,7 @@
 
 A token is an AES-256-GCM box over what it opens. Whoever holds it learns nothing from it: the app, the person and the
 kind are inside. It carries the row id of the person it was made for, if they had a row: once erased, that id never
-comes back, so the token died with them. Links work once (`used_link` remembers their random number until they expire).
+comes back, so the token died with them. For who has none yet it carries when it was made. Links work once (`used_link` remembers their random number until they expire).
 The link to an erasure is the exception: it is about nobody, outlives the person, and only shows.
 """
 
@@ -35,7 +35,7 @@ class BadToken(Exception):
 
 @dataclass(frozen=True)
 class Token:
-    """What a token says once it is opened. `expires_at` in microseconds, UTC; `subject_id` is None for who has no row.
+    """What a token says once it is opened. Times in microseconds, UTC; `subject_id` is None for who has no row.
 
     One that opens an erasure names that in the place of the person's row, and nobody.
     """
@@ -48,6 +48,8 @@ class Token:
     nonce: bytes
     guardian: str | None = None
     """Pseudonym of whoever acts for the person, when it is not they."""
+    made_at: int = 0
+    """When it was made, for who has no row; otherwise nought."""
 
     @property
     def erasure_id(self) -> str:
@@ -56,6 +58,8 @@ class Token:
 
 
 _HEAD = struct.Struct(">BQ")
+_NOBODY = struct.Struct(">QQ")
+"""In the place of a row's 16 random bytes: half of nought, which no such id has, and when the token was made."""
 _NONCE, _USER_HASH = 12, 32
 
 
@@ -73,10 +77,11 @@ class Tokens:
         subject_id: str | None,
         expires_at: int,
         guardian: str | None = None,
+        made_at: int = 0,
     ) -> str:
-        """Return a token, safe in a URL."""
+        """Return a token, safe in a URL; `made_at` counts for who has no row."""
         nonce = secrets.token_bytes(_NONCE)
-        subject = bytes.fromhex(subject_id) if subject_id else bytes(16)
+        subject = bytes.fromhex(subject_id) if subject_id else _NOBODY.pack(0, made_at)
         message = _HEAD.pack(kind, expires_at) + user_hash + subject + app_id.encode()
         if guardian is not None:
             message += b"\x00" + bytes.fromhex(guardian)
@@ -100,13 +105,15 @@ class Tokens:
             raise BadToken("this link is over")
         rest = message[_HEAD.size :]
         subject = rest[32:48]
+        somebody, made_at = _NOBODY.unpack(subject)
         app_id, _, guardian = rest[48:].partition(b"\x00")
         return Token(
             kind=kind,
             app_id=app_id.decode(),
             user_hash=rest[:32],
-            subject_id=subject.hex() if any(subject) else None,
+            subject_id=subject.hex() if somebody else None,
             expires_at=expires_at,
             nonce=raw[:_NONCE],
             guardian=guardian.hex() or None,
+            made_at=0 if somebody else made_at,
         )

@@ -18,7 +18,7 @@ from consent.personal import Person, PersonalStore
 from consent.receipts.records import rfc3339
 from consent.receipts.signing import Signer
 from consent.register import EVERYTHING
-from consent.tables import consent_event, erasure
+from consent.tables import consent_event, erasure, subject
 
 ROWS_ERASED, RETRAINING, COMPLETED = "rows_erased", "retraining", "completed"
 
@@ -222,3 +222,19 @@ async def known(connection: AsyncConnection, app_id: str, erasure_ids: Sequence[
         rows = select(erasure.c.erasure_id).where(erasure.c.app_id == app_id, erasure.c.erasure_id.in_(some))
         found |= set((await connection.execute(rows)).scalars())
     return found
+
+
+async def may_have_come_back(connection: AsyncConnection, app_id: str, user_hash: bytes, since: int) -> bool:
+    """Tell whether a person is known who may have left since then and come back: anybody left in between, whoever it was."""
+    left = (
+        select(erasure.c.erasure_id)
+        .join(subject, subject.c.app_id == erasure.c.app_id)
+        .where(
+            erasure.c.app_id == app_id,
+            erasure.c.kind == EVERYTHING,
+            erasure.c.requested_at.between(since, subject.c.created_at),
+            subject.c.user_hash == user_hash,
+        )
+        .limit(1)
+    )
+    return (await connection.execute(left)).first() is not None

@@ -6,6 +6,7 @@ for a whole one. Nothing here is of people: neither rows nor leaves of the trees
 """
 
 from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any, TypeVar
 
@@ -123,11 +124,17 @@ def delete(url: str) -> None:
     """
     system, folder = fsspec.core.url_to_fs(url)
     system.invalidate_cache(folder)
+    try:
+        # Listed and not globbed: what is a pattern in the folder's own path would match other files, or none.
+        paths = system.ls(folder, detail=False)
+    except FileNotFoundError:
+        return
     for pattern in (MANIFEST, f"{MANIFEST}.part", *_FILES):
-        for path in system.glob(f"{folder}/{pattern}"):
-            system.rm_file(path)
+        for path in paths:
+            if fnmatchcase(path.rpartition("/")[2], pattern):
+                system.rm_file(path)
     system.invalidate_cache(folder)
-    if system.exists(folder) and not system.ls(folder):
+    if system.exists(folder) and not system.ls(folder, detail=False):
         system.rmdir(folder)
 
 

@@ -69,7 +69,8 @@ def _clear(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("demo.db", "demo.db-wal", "demo.db-shm"):
         (folder / name).unlink(missing_ok=True)
-    shutil.rmtree(folder / "releases", ignore_errors=True)
+    for name in ("releases", "erasures"):
+        shutil.rmtree(folder / name, ignore_errors=True)
 
 
 async def _prepare(settings: Settings, people: int) -> str:

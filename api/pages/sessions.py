@@ -16,6 +16,7 @@ from api.pages.serving import Refusal, base_path, service_of
 from api.replaying import ensure_replayed
 from api.service import Service
 from api.tokens import BadToken, Kind, Token
+from consent import erasure
 from consent.ledger import GUARDIAN, SELF, Actor
 from consent.pseudonyms import derived_key
 from consent.store import app_name, find_subject
@@ -58,10 +59,11 @@ def begin(
 ) -> None:
     """Give the browser a session."""
     ttl_s = service.settings.session_ttl_s
-    expires_at = service.clock() + ttl_s * 1_000_000
+    now = service.clock()
+    expires_at = now + ttl_s * 1_000_000
     response.set_cookie(
         cookie_name(service),
-        service.tokens.make(Kind.SESSION, app_id, user_hash, subject_id, expires_at, guardian),
+        service.tokens.make(Kind.SESSION, app_id, user_hash, subject_id, expires_at, guardian, now),
         max_age=ttl_s,
         path=base_path(service) or "/",
         secure=service.settings.public_url.startswith("https://"),
@@ -92,10 +94,15 @@ def session_of(service: Service, request: Request) -> Token | None:
 
 
 async def still_meant(connection: AsyncConnection, token: Token) -> bool:
-    """Tell whether the person whom a token was made for is still there; one made for nobody's row stays good."""
-    if token.subject_id is None:
-        return True
-    return await find_subject(connection, token.app_id, token.user_hash) == token.subject_id
+    """Tell whether the person whom a token was made for is still there.
+
+    One made before they had a row stays good when they get one, as by the other links of the same list. It is over
+    where that may be the row of somebody who was deleted since and came back: nothing tells whose the app's deletions
+    were, so that any between the token and the row counts.
+    """
+    if token.subject_id is not None:
+        return await find_subject(connection, token.app_id, token.user_hash) == token.subject_id
+    return not await erasure.may_have_come_back(connection, token.app_id, token.user_hash, token.made_at)
 
 
 async def visitor(request: Request) -> Visitor:

@@ -129,6 +129,42 @@ async def test_what_has_outlived_itself_goes(
     assert await is_known(client, "u1") is False
 
 
+@ON_SQLITE
+async def test_half_a_backup_does_not_outlive_itself(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that fails leaves nothing; what a killed one left goes like a whole one; what is something else's stays."""
+    folder = tmp_path / "backups"
+    write_files(service, "r-1")
+
+    def refused(*_: object) -> None:
+        raise PermissionError(13, "not allowed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("fsspec.implementations.local.LocalFileSystem.get_file", refused)
+        with pytest.raises(PermissionError):
+            backups.back_up(service.settings, folder, NOW)
+    assert list(folder.iterdir()) == []
+    killed = {days: folder / f".{NOW - timedelta(days=days):%Y%m%d-%H%M%S}.part" for days in (29, 31)}
+    for part in killed.values():
+        part.mkdir()
+        (part / backups.SQLITE).write_bytes(b"somebody")
+    others = {
+        "web": '{"name": "web app"}',
+        "list": "[]",
+        "torn": "{",
+        "else": '{"format": "x", "made_at": "2020-01-01"}',
+    }
+    for name, manifest in others.items():
+        (folder / name).mkdir()
+        (folder / name / "manifest.json").write_text(manifest)
+    (folder / ".mine.part").mkdir()
+    made = backups.back_up(service.settings, folder, NOW)
+    assert {path.name for path in folder.iterdir()} == {*others, ".mine.part", killed[29].name, made.name}
+    with pytest.raises(BackupFailed, match="no backup"):
+        await backups.restore(service.settings, folder / "else", NOW)
+
+
 async def test_a_backup_taken_while_releases_come_and_go(
     service: Service, database_url: str, tmp_path: Path
 ) -> None:

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from api import administration, keys
+from api.database import Database
 from api.keys import Scope
 from api.service import Service
 from recommender import registry
@@ -66,6 +67,13 @@ async def test_sqlite_that_comes_later(service: Service, database_url: str, tmp_
         shutil.copy(tmp_path / "assent.db", there)
         await check_back(client)
         assert "database" not in (await client.get("/readyz")).text
+
+
+@ON_SQLITE
+async def test_a_file_that_is_not_there_has_no_log_to_empty(service: Service, tmp_path: Path) -> None:
+    """It is said to be undone, rather than raised to whoever deleted somebody a moment before."""
+    assert await service.database.scrub()
+    assert not await Database(f"sqlite:///{tmp_path / 'elsewhere' / 'assent.db'}").scrub()
 
 
 def remove_logs(folder: Path) -> None:

@@ -23,7 +23,7 @@ from tests.api import community, witness
 from tests.api.full import live_fully
 from tests.api.witness import ON_SQLITE
 from tests.api.working import work_all, work_until
-from tests.conftest import APP, Caller, Clock
+from tests.conftest import APP, Caller, Clock, serving
 
 
 async def found(client: Caller, erasure_id: str) -> dict[str, Any]:
@@ -131,6 +131,23 @@ async def test_a_withdrawal_goes_through_the_same_steps(
     assert [each["event_id"] for each in left] == [
         each["event_id"] for each in held["events"] if each["signal"] != signal
     ]
+
+
+@ON_SQLITE
+async def test_files_are_destroyed_wherever_releases_lie(
+    service: Service, clock: Clock, tmp_path: Path
+) -> None:
+    """A path with letters that stand for others in patterns is a path like any other."""
+    elsewhere = service.settings.model_copy(update={"releases_url": str(tmp_path / "rel[prod]*")})
+    placed = Service.create(elsewhere, clock=clock)
+    async with serving(placed) as client:
+        folder = await pretend_release(placed, "r-1")
+        await live_fully(placed, client, "u1")
+        erasure_id = await leave(client, "u1")
+        await work_all(placed, clock)
+        done = await found(client, erasure_id)
+        assert [each["id"] for each in done["releases_destroyed"]] == ["r-1"]
+        assert not folder.exists()
 
 
 @ON_SQLITE

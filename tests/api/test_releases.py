@@ -126,6 +126,30 @@ async def test_a_new_process_begins_with_the_former_release_when_the_promoted_on
     assert set(fresh.faults) == {APP}
 
 
+async def test_a_process_that_began_between_an_erasure_and_the_training_forgets_too(
+    service: Service, clock: Clock
+) -> None:
+    """The release that learned from who left is served until the next is promoted, and then no more, even when that one is damaged."""
+    await community.settle_in(service)
+    old = await community.train(service)
+    await erase(service, "simulated-3")
+    fresh = Models(service.database, service.settings.releases_url, LEASE_S)
+    await fresh.refresh()
+    served = fresh.of(APP)
+    assert served is not None
+    assert served.release_id == old
+    await work_all(service, clock)
+    promoted = (await state(service)).promoted
+    assert promoted not in {None, old}
+    (Path(release_url(service.settings.releases_url, APP, promoted or "")) / "manifest.json").unlink()
+    for _ in range(2):
+        await fresh.refresh()
+        served = fresh.of(APP)
+        assert served is not None
+        assert (served.release_id, served.release) == (None, None)
+    assert set(fresh.faults) == {APP}
+
+
 async def test_metrics_count_the_apps_that_are_served_with_something_older(service: Service) -> None:
     """The gauge is zero while all is well, and one when the promoted release of one app is damaged."""
     await community.settle_in(service)

@@ -49,7 +49,7 @@ class Watched:
         self._tracers.force_flush()
         data = self._metrics.get_metrics_data()
         traces = "\n".join(span.to_json() for span in self._spans.get_finished_spans())
-        return traces + (data.to_json() if data is not None else "")
+        return traces + (data.to_json(indent=None) if data is not None else "")
 
 
 @pytest.fixture
@@ -117,6 +117,22 @@ async def test_no_canary_leaves(
     assert '"name": "database"' in told
     assert '"http.response.status_code": 202' in told or '"http.status_code": 202' in told
     assert "INSERT" not in told
+
+
+TRACE = {"traceparent": f"00-{7:032x}-{9:016x}-01", "tracestate": f"harbour={CANARY}-user"}
+
+
+@ON_SQLITE
+async def test_a_trace_goes_on_without_what_was_sent_with_it(watched: Watched) -> None:
+    """A caller's trace is joined, and the state that came with it is reported by no span; metrics carry no examples."""
+    assert (await watched.client.get("/v1/releases", headers=TRACE)).status_code == 200
+    assert (await watched.client.get(f"/v1/{CANARY}", headers=TRACE)).status_code == 404
+    told = watched.told()
+    assert f'"trace_id": "0x{7:032x}"' in told
+    assert f'"parent_id": "0x{9:016x}"' in told
+    assert CANARY not in told
+    assert '"exemplars": []' in told
+    assert '"exemplars": [{' not in told
 
 
 @ON_SQLITE

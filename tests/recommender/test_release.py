@@ -19,7 +19,7 @@ from recommender.release import (
     features_digest,
     release_digest,
 )
-from recommender.release_files import delete, load, save
+from recommender.release_files import delete, load, save, stored
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 FEATURES = Features(("a", "b", "c"), ("grief", "sleep"))
@@ -162,6 +162,21 @@ def test_deleting_removes_the_release_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "letter.txt").write_text("mine")
     delete(str(tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
+
+
+@pytest.mark.parametrize("where", ["rel[prod]", "rel*", "r?l", "[", "a[!b]c"])
+@pytest.mark.parametrize("scheme", ["{}/", "memory://{}/"])
+def test_what_a_path_is_named_is_no_pattern(tmp_path: Path, where: str, scheme: str) -> None:
+    """Brackets, stars and question marks in a path are letters: what is deleted is what lies there, and nothing that is like it."""
+    base = scheme.format(tmp_path)
+    one, like = f"{base}{where}/one", f"{base}relp/one"
+    for url in (one, like):
+        save(release(), url)
+    delete(one)
+    with pytest.raises(CorruptRelease, match=r"manifest\.json is missing"):
+        load(one)
+    assert stored(f"{base}{where}") == []
+    assert load(like).manifest == release().manifest
 
 
 def test_inputs_and_outputs_add_topics_in_equal_shares() -> None:

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import re
+import sqlite3
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
@@ -155,6 +156,37 @@ async def test_a_link_deletes_without_cookie_or_key_and_once(
     assert (await browser.http.get(link)).status_code == 410
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_a_full_disk_after_the_deletion_takes_nothing_back(
+    browser: Browser,
+    client: Caller,
+    service: Service,
+    clock: Clock,
+    person: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Who is deleted is told so by link, page and API though the log cannot be emptied yet; the erasure empties it later."""
+
+    async def full(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    link = await browser.link(Kind.ERASE, person)
+    await client.consent("u2", "views")
+    with monkeypatch.context() as patched:
+        patched.setattr("aiosqlite.Connection.execute_fetchall", full)
+        assert not await service.database.scrub()
+        by_link = await browser.http.post(link, data=ONE_CLICK, headers=JSON)
+        assert by_link.status_code == 200
+        assert (await client.http.delete("/v1/users/u2")).status_code == 202
+        await browser.enter("u3")
+        answer = await browser.send(await browser.page("/me/delete"), "", path="/me/delete")
+        assert answer.status_code == 303
+    assert not await held(client, person)
+    await work_all(service, clock)
+    done = (await client.get(f"/v1/erasures/{by_link.json()['erasure_id']}")).json()
+    assert done["status"] == "completed"
+
+
 async def set_one_click(service: Service, *, on: bool) -> None:
     """Turn the app's one-click links on or off, as its operator does, and let the process look."""
     async with service.database.write(APP) as connection:
@@ -243,17 +275,41 @@ async def test_a_body_too_large_deletes_nothing(browser: Browser, client: Caller
 async def test_a_dead_link_deletes_nobody(
     browser: Browser, client: Caller, person: str, clock: Clock
 ) -> None:
-    """A link from before an erasure does not reach who comes back later; an expired or changed one nobody at all."""
+    """A link from before an erasure does not reach who comes back later, whether they were known when it was made or not; an expired or changed one nobody at all."""
+    early = [await browser.link(kind, "u2") for kind in (Kind.ERASE, Kind.SETTINGS)]
+    await client.consent("u2", "views")
     old = await browser.link(Kind.ERASE, person)
-    await client.http.delete(f"/v1/users/{person}")
-    await client.consent(person, "views")
-    assert (await browser.http.post(old, data=ONE_CLICK, headers=JSON)).status_code == 410
+    for user_id in (person, "u2"):
+        await client.http.delete(f"/v1/users/{user_id}")
+        await client.consent(user_id, "views")
+    for link in (old, early[0]):
+        assert (await browser.http.get(link)).status_code == 410
+        assert (await browser.http.post(link, data=ONE_CLICK, headers=JSON)).status_code == 410
+    assert (await browser.http.get(early[1])).status_code == 410
+    assert await held(client, "u2")
     late = await browser.link(Kind.ERASE, person)
     clock.forward(days=1)
     for dead in (late, late[:-1], "/erase/x"):
         answer = await browser.http.post(dead, data=ONE_CLICK, headers=JSON)
         assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
     assert await held(client, person)
+
+
+async def test_the_links_of_a_list_outlive_the_first_choice(browser: Browser, client: Caller) -> None:
+    """Who chooses for the first time by one link of a list can delete themselves by the other; a session from before the choice goes on as well."""
+    await client.consent("u2", "views")
+    await client.http.delete("/v1/users/u2")
+    shown = (await client.recommend("u1"))["controls"]
+    paths = {name: url.removeprefix(ORIGIN) for name, url in shown.items()}
+    assert (await browser.http.get(paths["settings_url"])).status_code == 303
+    page = await browser.page("/me")
+    await client.consent("u1", "saves")
+    assert (await browser.send(page, "save", on={"views.personalise"})).status_code == 303
+    assert (await browser.http.get(paths["why_url"])).status_code == 303
+    await browser.page("/me/why")
+    done = await browser.http.post(paths["erase_url"], data=ONE_CLICK, headers=JSON)
+    assert done.status_code == 200
+    assert not await held(client, "u1")
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
