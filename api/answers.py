@@ -77,7 +77,7 @@ class ConsentChanged(ConsentsOut):
     )
     log: PromisedOut = Field(description="Where its entries stand in the transparency log")
     erasure_id: str | None = Field(
-        description="When something was taken back: `GET /v1/erasures/{erasure_id}` tells how far it is unlearned",
+        description="When something was taken back, or had ended by itself before it was given anew: `GET /v1/erasures/{erasure_id}` tells how far it is unlearned",
         examples=["4e07408562bedb8b60ce05c1decfe3ad"],
     )
 

@@ -1,15 +1,16 @@
 """What is done for one person, whoever asks for it: their app by HTTP, or they themselves on the pages."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api import erasing
+from api import erasing, removals
 from api.erasing import Over
 from api.service import Service
 from api.webhooks import messages, outbox
+from api.webhooks.messages import Message
 from consent import changes, endings, persons
 from consent import store as ledger
 from consent.changes import Request
@@ -57,32 +58,45 @@ async def registrar(service: Service, connection: AsyncConnection, app_id: str) 
 async def change(
     service: Service, connection: AsyncConnection, app_id: str, user_hash: bytes, request: Request
 ) -> Changed:
-    """Record choices, and see to it that what may no longer be learned from is unlearned."""
+    """Record choices, and see to it that what may no longer be learned from is unlearned.
+
+    What had lapsed before is told and counted as when the worker finds it.
+    """
     writer = await registrar(service, connection, app_id)
     changed = await changes.change(connection, user_hash, request, clock=service.clock, registrar=writer)
-    over = [Over(user_hash, changed)]
-    erasure_id = await _take_back(service, connection, app_id, over, "withdrawal")
-    await _tell_change(service, connection, app_id, user_hash, changed, request.actor, service.clock())
+    over, lapsed = [Over(user_hash, changed)], changed.lapsed
+    by_choice = lapsed is None or changed.ended > lapsed.ended
+    erasure_id = await _take_back(service, connection, app_id, over, "withdrawal" if by_choice else "expiry")
+    now = service.clock()
+    told = [] if lapsed is None else [_expired(service, user_hash, lapsed)]
+    told.append(_chosen(service, user_hash, changed, request.actor))
+    await outbox.tell(connection, app_id, told, now)
+    if lapsed is not None:
+        await removals.count(connection, app_id, removed_by_ending([lapsed]), now)
     return replace(changed, erasure_id=erasure_id)
 
 
-async def _tell_change(
-    service: Service,
-    connection: AsyncConnection,
-    app_id: str,
-    user_hash: bytes,
-    changed: Changed,
-    actor: Actor,
-    now: int,
-) -> None:
-    told = messages.consent_changed(
+def _chosen(service: Service, user_hash: bytes, changed: Changed, actor: Actor) -> Message:
+    return messages.consent_changed(
         service.pseudonyms.reference(user_hash),
         changed.receipt["pii_principal_id"],
         changed.cells,
         receipt_id=changed.receipt["receipt_id"],
         actor=actor.type,
     )
-    await outbox.tell(connection, app_id, [told], now)
+
+
+def _expired(service: Service, user_hash: bytes, ended: Changed) -> Message:
+    return messages.consent_expired(service.pseudonyms.reference(user_hash), ended.subject_id, ended.cells)
+
+
+def removed_by_ending(ended: Iterable[Changed]) -> Mapping[str, int]:
+    """Count, by kind, what went because grants ended by themselves."""
+    ends = list(ended)
+    return {
+        removals.GRANTS_ENDED: sum(len(each.cells) for each in ends),
+        removals.EVENTS_UNGRANTED: sum(each.rows_removed for each in ends),
+    }
 
 
 async def end_due(
@@ -97,12 +111,7 @@ async def end_due(
     ended = await endings.record_due(connection, writer, now, limit)
     over = [Over(each.user_hash, each.changed) for each in ended]
     await _take_back(service, connection, app_id, over, "expiry")
-    told = [
-        messages.consent_expired(
-            service.pseudonyms.reference(each.user_hash), each.subject_id, each.changed.cells
-        )
-        for each in ended
-    ]
+    told = [_expired(service, each.user_hash, each.changed) for each in ended]
     await outbox.tell(connection, app_id, told, now)
     return ended
 
@@ -116,7 +125,7 @@ async def mark_age(
     changed = await endings.mark_age(connection, user_hash, band, now=now, registrar=writer)
     if changed is not None:
         await _take_back(service, connection, app_id, [Over(user_hash, changed)], "age")
-        await _tell_change(service, connection, app_id, user_hash, changed, APP, now)
+        await outbox.tell(connection, app_id, [_chosen(service, user_hash, changed, APP)], now)
     return changed
 
 

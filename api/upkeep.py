@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from api import people, removals
 from api import store as own_store
-from api.removals import ANSWERS, EVENTS_OUTLIVED, EVENTS_UNGRANTED, GRANTS_ENDED, WEBHOOKS
+from api.removals import ANSWERS, EVENTS_OUTLIVED, WEBHOOKS
 from api.service import Service
 from api.webhooks import outbox
 from api.webhooks.expiring import tell_expiring
@@ -67,10 +67,7 @@ async def end_grants(service: Service, app_id: str) -> Batch:
     """Record grants that ended by themselves, with all that follows: events go, what was learned is unlearned, the app is told."""
     async with service.database.write(app_id) as connection:
         ended = await people.end_due(service, connection, app_id, PEOPLE)
-        removed = {
-            GRANTS_ENDED: sum(len(each.changed.cells) for each in ended),
-            EVENTS_UNGRANTED: sum(each.changed.rows_removed for each in ended),
-        }
+        removed = people.removed_by_ending(each.changed for each in ended)
         await removals.count(connection, app_id, removed, service.clock())
     return Batch(bool(ended), removed)
 

@@ -56,16 +56,29 @@ async def record_due(
     ended = []
     for user_hash, subject_id, band in held.all():
         before = await store.cells(connection, registrar.app_id, subject_id)
-        age_band = AgeBand(band) if band else None
-        over = {
-            name: state
-            for name, cell in before.items()
-            if (state := end_of(cell, age_band, now, registrar)) is not None
-        }
-        if over:
-            changed = await end(connection, registrar, subject_id, before, over, SERVICE, now)
+        changed = await end_lapsed(
+            connection, registrar, subject_id, AgeBand(band) if band else None, before, now
+        )
+        if changed is not None:
             ended.append(Ended(user_hash, subject_id, changed))
     return ended
+
+
+async def end_lapsed(
+    connection: AsyncConnection,
+    registrar: Registrar,
+    subject_id: str,
+    band: AgeBand | None,
+    before: Cells,
+    now: int,
+) -> Changed | None:
+    """Record every end, by now, of a grant of a person whom the caller holds; None when there is none that is not on record."""
+    over = {
+        name: state
+        for name, cell in before.items()
+        if (state := end_of(cell, band, now, registrar)) is not None
+    }
+    return await end(connection, registrar, subject_id, before, over, SERVICE, now) if over else None
 
 
 def end_of(cell: Cell, band: AgeBand | None, now: int, registrar: Registrar) -> State | None:

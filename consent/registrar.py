@@ -1,8 +1,8 @@
 """The one way into the ledger: lines are written with their cells and a receipt, and what nobody may keep any more goes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -34,14 +34,28 @@ class Changed:
     rows_removed: int
     """How many events that were."""
     ended: frozenset[tuple[str, Purpose]]
-    """Cells that were granted in the records before, and no longer are."""
+    """Cells that were granted in the records before, and whose grant is over; a lapsed one may have been given anew since."""
     erasure_id: str | None = None
     """The number under which what ended is erased and unlearned; None when nothing ended."""
+    lapsed: "Changed | None" = None
+    """The ends, by themselves, that were recorded before, under a receipt of their own; what they lost is counted in."""
 
     @property
     def unlearn(self) -> bool:
         """Whether something may have been learned that is no longer allowed to be."""
         return any(purpose is Purpose.IMPROVE for _, purpose in self.ended)
+
+    def after(self, lapsed: "Changed | None") -> Self:
+        """Return the same, with what was lost by ends that were recorded before."""
+        if lapsed is None:
+            return self
+        return replace(
+            self,
+            signals_lost=self.signals_lost | lapsed.signals_lost,
+            rows_removed=self.rows_removed + lapsed.rows_removed,
+            ended=self.ended | lapsed.ended,
+            lapsed=lapsed,
+        )
 
 
 @dataclass(frozen=True)

@@ -69,11 +69,22 @@ class Granted:
 async def grants(
     connection: AsyncConnection, app_id: str, subject_id: str, cells: Collection[tuple[str, Purpose]]
 ) -> list[tuple[str, str, str]]:
-    """Return (receipt id, signal, purpose) of every event that ever granted one of these cells of a person."""
-    columns = consent_event.c
+    """Return (receipt id, signal, purpose) of every event that ever granted one of these cells of a person, and no longer does."""
+    columns, cell = consent_event.c, consent_cell.c
+    stands = (
+        select(cell.receipt_id)
+        .where(
+            _of(consent_cell, app_id, subject_id),
+            cell.signal == columns.signal,
+            cell.purpose == columns.purpose,
+            cell.receipt_id == columns.receipt_id,
+            cell.state.in_(GRANTING),
+        )
+        .exists()
+    )
     rows = await connection.execute(
         select(columns.receipt_id, columns.signal, columns.purpose).where(
-            _of(consent_event, app_id, subject_id), columns.state.in_(GRANTING)
+            _of(consent_event, app_id, subject_id), columns.state.in_(GRANTING), ~stands
         )
     )
     return [tuple(row) for row in rows if (row.signal, Purpose(row.purpose)) in cells]

@@ -117,7 +117,8 @@ async def change(
 ) -> Response:
     """Record choices, all or nothing, and answer with every cell and the receipt.
 
-    When a signal loses its last grant, its events are deleted in the same transaction. All changes of an app have
+    When a signal loses its last grant, its events are deleted in the same transaction; also what was kept under a grant that
+    ran out and is given anew. All changes of an app have
     one order, and a no wins: something given without knowledge of a later no (later than `as_of`, or than this
     request's arrival) is 409, and nothing of the request is recorded.
     """
@@ -125,8 +126,12 @@ async def change(
     known = await _known(service, caller.app_id, user_hash, body, http.scope["arrival"])
     choices = replace(_choices(service, caller.app_id, body), known=known.lines, arrived=known.arrived)
 
+    events_went = any(each.state != "given" for each in body.changes)
+
     async def work(connection: AsyncConnection) -> tuple[int, dict[str, Any]]:
+        nonlocal events_went
         changed = await people.change(service, connection, caller.app_id, user_hash, choices)
+        events_went |= bool(changed.signals_lost)  # something given anew may have lapsed before
         under_way.takes(changed.leaves[0].index)
         cells = await people.cells(service, connection, caller.app_id, user_hash)
         told = {
@@ -140,7 +145,7 @@ async def change(
         answer = await once(
             service, http, caller, work, body=body.model_dump_json().encode(), user_hash=user_hash
         )
-    if any(each.state != "given" for each in body.changes):  # only then can events have gone
+    if events_went:
         await service.database.scrub()
     return answer
 

@@ -3,14 +3,19 @@
 import json
 from typing import Any
 
+import pytest
 from joserfc import jws
 from joserfc.jwk import KeySet
 
+from api import upkeep
 from api.service import Service
 from consent import store as ledger
 from consent.ledger import fold
 from consent.notices.wording import LOCALES
 from consent.signals import SIGNALS
+from recommender import registry
+from tests.api import witness
+from tests.api.witness import ON_SQLITE
 from tests.conftest import APP, NOTICE, Caller, Clock, event
 
 
@@ -104,6 +109,88 @@ async def test_a_grant_expires_by_itself(client: Caller, clock: Clock) -> None:
     assert cell((await client.get("/v1/users/u1/consents")).json(), "views")["state"] == "expired"
     refused = await client.events(event("u1", "views", "box-breathing"))
     assert refused["results"][0]["code"] == "no_consent"
+
+
+NOTICE_TEXT = (
+    "# N\n\n{purposes}\n\n{signals}\n\n{refusal} {withdrawal} {sharing} {deletion} {machine} {rights}"
+)
+
+
+@pytest.mark.parametrize("how", ["expired", "invalidated"])
+async def test_what_a_yes_anew_finds_does_not_hang_on_the_worker(
+    client: Caller, service: Service, clock: Clock, how: str
+) -> None:
+    """Of two people whose yes is over, one says yes again before the worker ran and one after: the same history, the same rows, the same unlearned."""
+    both, ends = ("personalise", "improve"), {}
+    for user_id in ("before", "after"):
+        await client.consent(user_id, "views", purposes=both)
+        await client.consent(user_id, "saves")
+        await client.events(event(user_id, "views", "box-breathing"))
+    version = NOTICE
+    if how == "expired":
+        clock.forward(days=366)
+    else:
+        touches = [{"signal": "views", "purpose": purpose} for purpose in both]
+        published = await client.post(
+            "/v1/notices", {"kind": "material", "touches": touches, "texts": {"en": NOTICE_TEXT}}
+        )
+        version = published.json()["version"]
+    changes = [{"signal": "views", "purpose": "personalise", "state": "given"}]
+    body = {"changes": changes, "notice_version": version, "locale": "en", "method": "test"}
+    for user_id in ("before", "after"):
+        anew = (await client.http.put(f"/v1/users/{user_id}/consents", json=body)).json()
+        ends[user_id] = anew["erasure_id"]
+        assert cell(anew, "views")["state"] == "given"
+        await upkeep.upkeep(service)
+    told = {}
+    for user_id in ends:
+        export = (await client.get(f"/v1/users/{user_id}/export")).json()
+        assert export["events"] == []
+        lines = export["consent_history"]
+        told[user_id] = [(each["signal"], each["purpose"], each["state"], each["method"]) for each in lines]
+    assert told["before"] == told["after"]
+    assert [each[2] for each in told["after"]].count(how) == (3 if how == "expired" else 2)
+    assert ends["after"] is None
+    found = (await client.get(f"/v1/erasures/{ends['before']}")).json()
+    assert (found["kind"], found["counts"]) == ("withdrawal", {"event": 1})
+    async with service.database.read(APP) as connection:
+        assert (await registry.find_model_state(connection, APP)).unlearn_epoch == 2
+    # What the register would take back after a restore is the old yes, and not the new one.
+    listed = {each.erasure_id: service.register.read(each) for each in service.register.entries()}
+    new = (await client.get("/v1/users/before/consents")).json()
+    key = service.register.of_grant(APP, cell(new, "views")["receipt_id"], "views", "personalise")
+    assert key not in listed[ends["before"]].keys
+    assert listed[ends["before"]].keys
+
+
+@ON_SQLITE
+async def test_what_was_kept_under_a_yes_that_ran_out_is_in_no_file_after_a_yes_anew(
+    client: Caller, clock: Clock, database_url: str
+) -> None:
+    """The rows that go when something is given again are wiped from the file as after a withdrawal."""
+    await client.consent("u1", "views")
+    await client.events(event("u1", "views", "box-breathing", event_id="kept-under-the-old-yes"))
+    assert await witness.files_hold(database_url, b"kept-under-the-old-yes")
+    clock.forward(days=366)
+    await client.consent("u1", "views")
+    assert not await witness.files_hold(database_url, b"kept-under-the-old-yes")
+
+
+async def test_a_yes_anew_that_is_refused_records_no_end(
+    client: Caller, clock: Clock, service: Service
+) -> None:
+    """What is turned away, for a no that came before it or on an old notice, leaves history, rows and register as they were."""
+    await client.consent("u1", "views", "saves")
+    await client.consent("u1", "saves", state="withdrawn")
+    entries, clock.ahead = len(service.register.entries()), clock.ahead + 366 * 86_400_000_000
+    given = [{"signal": signal, "purpose": "personalise", "state": "given"} for signal in ("views", "saves")]
+    body = {"changes": given, "notice_version": NOTICE, "locale": "en", "method": "test"}
+    for wrong, status in (({"as_of": 1}, 409), ({"notice_version": "2020-01-01"}, 422)):
+        answer = await client.http.put("/v1/users/u1/consents", json=body | wrong)
+        assert answer.status_code == status, answer.text
+    history = (await client.get("/v1/users/u1/consents/history")).json()["events"]
+    assert [each["state"] for each in history] == ["given", "given", "withdrawn"]
+    assert len(service.register.entries()) == entries
 
 
 async def test_consent_needs_the_current_notice(client: Caller) -> None:

@@ -88,7 +88,9 @@ class Somebody:
                 fact.word = "requested"
 
     def said(self, choice: Choice, names: list[Name], actor: Actor, now: int, touched: Touched) -> None:
-        """They, or their guardian, answered."""
+        """They, or their guardian, answered. Before a yes, what had ended is recorded."""
+        if choice is Choice.GIVEN:
+            self.endings_recorded(now, touched)
         self.lines += len(names)
         for name in names:
             fact = self.facts[name]

@@ -30,7 +30,7 @@ from consent.changes import Request
 from consent.decisions import Denied
 from consent.errors import AskedTooSoon, DeniedMeanwhile, GuardianNeeded, NotForMinors
 from consent.gate import permits
-from consent.ledger import SELF, Actor, Change, Choice, ConsentEvent, fold
+from consent.ledger import ENDINGS, SELF, Actor, Change, Choice, ConsentEvent, fold
 from consent.minors import AgeBand
 from consent.notices.board import NoticeBoard
 from consent.notices.published import EVERY_CELL, Notices, Revision
@@ -245,7 +245,8 @@ class Ledger(RuleBasedStateMachine):
         outcomes = self.run(race())
         for choice, outcome in zip(racing, outcomes, strict=True):
             assert outcome is None or (choice is Choice.GIVEN and isinstance(outcome, DeniedMeanwhile))
-        recorded = self.run(self.look(user)).history[person.lines :]
+        made = self.run(self.look(user)).history[person.lines :]
+        recorded = [line for line in made if line.state not in ENDINGS]
         assert len(recorded) == outcomes.count(None)
         for line in recorded:  # the order is the ledger's; what it leads to is the model's to say
             choice = Choice.GIVEN if line.state.value in ON else Choice(line.state.value)

@@ -53,7 +53,12 @@ async def test_what_ended_is_named_and_is_given_again_at_a_click(
     await browser.send(page, "again")
     assert shown_on(await browser.page("/me")) == {"views.personalise"}
     assert 'value="again"' not in await browser.page("/me")
-    assert [line["state"] for line in await history(client, "u1")] == ["given", "refused", "given"]
+    assert [line["state"] for line in await history(client, "u1")] == [
+        "given",
+        "refused",
+        "expired",
+        "given",
+    ]
 
 
 async def test_the_page_says_until_when_nobody_asks(browser: Browser, client: Caller, clock: Clock) -> None:

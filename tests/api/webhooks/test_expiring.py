@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from api import upkeep
+from api import removals, upkeep
 from api.service import Service
 from api.webhooks.delivery import Courier
 from tests.api.webhooks.receiver import Receiver, receiving
@@ -39,6 +39,24 @@ async def test_an_end_is_told_ahead_and_when_it_comes(
     clock.forward(days=30)
     assert await told(service, courier, receiver) == [("consent.expiring", ref), ("consent.expired", ref)]
     assert {each["state"] for each in receiver.documents[1]["data"]["consents"]} == {"expired"}
+
+
+async def test_an_end_that_a_yes_anew_came_upon_is_told_before_it(
+    service: Service, client: Caller, courier: Courier, receiver: Receiver, clock: Clock
+) -> None:
+    """Whoever says yes again before the worker found the end: the app hears that it ended, then of the yes, and the end once."""
+    await client.consent("u1", "views")
+    clock.forward(days=366)
+    await subscribed(client, receiver, ["consent.changed", "consent.expired"])
+    await client.consent("u1", "views")
+    ref = await user_ref(client, "u1")
+    for _ in range(2):
+        assert await told(service, courier, receiver) == [("consent.expired", ref), ("consent.changed", ref)]
+    states = [each["data"]["consents"][0]["state"] for each in receiver.documents]
+    assert states == ["expired", "given"]
+    async with service.database.read(APP) as connection:
+        counted = {each.kind: each.number for each in await removals.days(connection, APP, 10)}
+    assert counted["grants_ended"] == 1
 
 
 async def test_what_is_withdrawn_or_renewed_in_time_is_not_told(
