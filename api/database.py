@@ -174,5 +174,7 @@ class Database:
 
     async def close(self) -> None:
         """Close every connection: those at rest now, those at work when they are done."""
-        await self.points.close()
-        await self.engine.dispose()
+        try:
+            await self.points.close()
+        finally:
+            await self.engine.dispose()

@@ -35,6 +35,10 @@ class StillRead(Exception):
     """A reader holds on to a moment before an erasure: on SQLite to the write-ahead log, on PostgreSQL to deleted rows."""
 
 
+class EndedElsewhere(Exception):
+    """Another job about the same erasure has completed it meanwhile."""
+
+
 async def wake(connection: AsyncConnection, app_id: str, epoch: int, now: int) -> None:
     """Have the erasures go on that waited for a model of this epoch; in the transaction that decides it."""
     for waiting in await erasure.unfinished(connection, app_id):
@@ -45,11 +49,22 @@ async def wake(connection: AsyncConnection, app_id: str, epoch: int, now: int) -
 
 
 async def advance(service: Service, held: Job) -> str:
-    """Do the steps of an erasure that can be done now; return the last one, or the one that it waits for."""
+    """Do the steps of an erasure that can be done now; return the last one, or the one that it waits for.
+
+    Several jobs may be about one erasure: one that runs does not serve who asks meanwhile. Whatever they do at the
+    same time, it ends once.
+    """
     async with service.database.read(held.app_id) as connection:
         found = await erasure.find(connection, held.app_id, held.about)
     if found is None or found.status == erasure.COMPLETED:
         return "completed"
+    try:
+        return await _go_on(service, held, found)
+    except EndedElsewhere:
+        return "completed"
+
+
+async def _go_on(service: Service, held: Job, found: Erasure) -> str:
     for name, step in _STEPS.items():
         if name in found.steps:
             continue
@@ -59,6 +74,7 @@ async def advance(service: Service, held: Job) -> str:
         found = await _done(service, held, amended, name)
     async with service.database.write(held.app_id) as connection:
         await jobs.confirm(connection, held)
+        await _hold(connection, found)
         now = service.clock()
         signed = erasure.complete(found, now, await service.keyring.signer(connection, now))
         await erasure.record(connection, signed)
@@ -70,10 +86,21 @@ async def advance(service: Service, held: Job) -> str:
     return "completed"
 
 
+async def _hold(connection: AsyncConnection, found: Erasure) -> Erasure:
+    """Return what an erasure says now, which nobody else changes until the transaction ends; EndedElsewhere when it is over."""
+    now = await erasure.find(connection, found.app_id, found.erasure_id, hold=True)
+    if now is None or now.status == erasure.COMPLETED:
+        raise EndedElsewhere
+    return now
+
+
 async def _done(service: Service, held: Job, amended: Erasure, step: str) -> Erasure:
-    done = amended.having(step, service.clock())
     async with service.database.write(held.app_id) as connection:
         await jobs.confirm(connection, held)
+        known = await _hold(connection, amended)
+        if step in known.steps:
+            return known
+        done = amended.having(step, service.clock())
         await erasure.record(connection, done)
     return done
 
@@ -92,6 +119,7 @@ async def _retrain(service: Service, found: Erasure) -> Erasure | None:
         if state.settled_epoch < epoch and await _outdated(connection, found):
             last_call = found.deadline - min(LAST_CALL, (found.deadline - found.requested_at) // 4)
             if now < last_call:
+                await _hold(connection, found)
                 await erasure.record(connection, replace(found, status=erasure.RETRAINING))
                 await jobs.enqueue(
                     connection,
@@ -127,6 +155,7 @@ async def _let_go(service: Service, found: Erasure) -> Erasure | None:
         return found
     since = min(since, now)  # the clock was set back: the wait begins again
     async with service.database.write(found.app_id) as connection:
+        await _hold(connection, found)
         await erasure.record(connection, found.having("retrained", since))
         await jobs.enqueue(
             connection,
@@ -166,6 +195,7 @@ async def _destroy(service: Service, found: Erasure) -> Erasure | None:
     gone |= {each.release_id: Trained(each.release_id, each.digest) for each in outdated}
     done = replace(found, destroyed=list(gone.values()))
     async with service.database.write(found.app_id) as connection:
+        await _hold(connection, found)
         for each in outdated:
             await registry.set_release_status(connection, found.app_id, each.release_id, "destroyed")
         await registry.forget_marks(connection, found.app_id, found.unlearn_epoch)

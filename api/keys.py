@@ -65,29 +65,29 @@ class NewKey:
 
 
 class Proven:
-    """Keys that proved themselves to this process before, and whose they are: what never changes about a key.
+    """Keys that proved themselves to this process before, whose they are, and what they could do then.
 
-    Whether one is still in force is asked each time. Memory is bounded: of more than `most` those that were used
+    Whether one is still in force is asked each time, and so is what it may do now. Memory is bounded: of more than `most` those that were used
     longest ago are forgotten, and prove themselves again.
     """
 
     def __init__(self, most: int = 10_000) -> None:
         self._most = most
-        self._known: OrderedDict[str, tuple[bytes, str]] = OrderedDict()
+        self._known: OrderedDict[str, tuple[bytes, Caller]] = OrderedDict()
 
     def add(self, caller: Caller, secret_hash: bytes) -> None:
         """Remember a key that was found to be good."""
-        self._known[caller.key_id] = secret_hash, caller.app_id
+        self._known[caller.key_id] = secret_hash, caller
         if len(self._known) > self._most:
             self._known.popitem(last=False)
 
-    def app_of(self, key_id: str, secret_hash: bytes) -> str | None:
+    def caller_of(self, key_id: str, secret_hash: bytes) -> Caller | None:
         """Whose key this is; None when it did not prove itself here, or its secret is another."""
-        expected, app_id = self._known.get(key_id, (bytes(32), ""))
-        if not hmac.compare_digest(expected, secret_hash) or not app_id:
+        expected, caller = self._known.get(key_id, (bytes(32), None))
+        if not hmac.compare_digest(expected, secret_hash) or caller is None:
             return None
         self._known.move_to_end(key_id)
-        return app_id
+        return caller
 
 
 def create() -> NewKey:

@@ -142,12 +142,12 @@ class _Connections:
             self._free.append(connection)
         self._room.release()
 
-    async def close(self) -> None:
-        """Close every connection: those at rest now, those at work when they come back."""
+    def close(self) -> None:
+        """Close every connection: those at rest now, those at work when they come back. They only read: no server has to agree."""
         self._closed = True
         free, self._free = self._free, []
         for connection in free:
-            await connection.close()
+            connection.terminate()
 
     async def _opened(self) -> _Told:
         connection: _Told = await asyncpg.connect(
@@ -201,4 +201,4 @@ class PostgresPointReads:
         before = self.told, self.untold
         self.told, self.untold = _Connections(self._dsn, 8), _Connections(self._dsn, 4)
         for connections in before:
-            await connections.close()
+            connections.close()

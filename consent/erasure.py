@@ -197,10 +197,12 @@ def _erasure(row: Row[Any]) -> Erasure:
     )
 
 
-async def find(connection: AsyncConnection, app_id: str, erasure_id: str) -> Erasure | None:
-    """Return an erasure of the app, or None."""
-    mine = (erasure.c.app_id == app_id, erasure.c.erasure_id == erasure_id)
-    row = (await connection.execute(select(erasure).where(*mine))).one_or_none()
+async def find(
+    connection: AsyncConnection, app_id: str, erasure_id: str, *, hold: bool = False
+) -> Erasure | None:
+    """Return an erasure of the app, or None; with `hold` nobody else changes it until the transaction ends."""
+    mine = select(erasure).where(erasure.c.app_id == app_id, erasure.c.erasure_id == erasure_id)
+    row = (await connection.execute(mine.with_for_update() if hold else mine)).one_or_none()
     return None if row is None else _erasure(row)
 
 

@@ -1,5 +1,6 @@
 """`assent catalog`: bring a catalogue in, take it out, check a file."""
 
+import io
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -27,15 +28,15 @@ def _read(path: Path | None) -> list[Resource]:
         except BadCatalog as wrong:
             raise Failed(str(wrong)) from None
     try:
-        text = path.read_text("utf-8-sig")
+        text = path.read_bytes().decode("utf-8-sig")  # line ends as they are: a text may hold any
     except FileNotFoundError:
         raise Failed(f"{path}: there is no such file", code=2) from None
     except UnicodeDecodeError:
         raise Failed(f"{path}: is not UTF-8") from None
     if path.suffix not in {".jsonl", ".csv"}:
         raise Failed(f"{path}: must end in .jsonl or .csv", code=2)
-    lines = text.splitlines(keepends=True)
-    reading = read_csv(lines) if path.suffix == ".csv" else read_jsonl(lines)
+    as_csv = path.suffix == ".csv"
+    reading = read_csv(io.StringIO(text, newline="")) if as_csv else read_jsonl(text.split("\n"))
     if reading.errors:
         _complain(path, reading)
     if not reading.resources:

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import errno
 import secrets
 import shutil
 import socket
@@ -33,15 +34,14 @@ def demo(
     people: Annotated[int, typer.Option(min=50, max=5000, help="How many people are simulated")] = 300,
 ) -> None:
     """Simulate a small community, train, serve, and print the links."""
-    listening = _a_port(context)
     settings = settings_of(
         context,
         database_url=f"sqlite:///{folder / 'demo.db'}",
         releases_url=str(folder / "releases"),
         register_url=str(folder / "erasures"),
         secret=base64.b64encode(secrets.token_bytes(32)).decode(),
-        port=listening.getsockname()[1],
     )
+    listening = _listening(settings)
     _clear(folder)
     key = asyncio.run(_prepare(settings, people))
     serving.serve(
@@ -53,13 +53,14 @@ def demo(
     )
 
 
-def _a_port(context: typer.Context) -> socket.socket:
-    host, port = context.obj.get("host", "127.0.0.1"), int(context.obj.get("port", 8000))
+def _listening(settings: Settings) -> socket.socket:
     try:
-        return serving.listen(host, port)
-    except OSError:
-        console.print(f"Port {port} is taken; using a free one.", highlight=False)
-        return serving.listen(host, 0)
+        return serving.listen(settings.host, settings.port)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise Failed(f"cannot listen on {settings.host}: {error.strerror}", code=2) from None
+        console.print(f"Port {settings.port} is taken; using a free one.", highlight=False)
+        return serving.listen(settings.host, 0)
 
 
 def _clear(folder: Path) -> None:

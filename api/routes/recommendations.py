@@ -1,6 +1,8 @@
 """`/v1/recommendations`: the list, and the list as it would be without some signals."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import orjson
 from fastapi import APIRouter, Request, Response
@@ -28,6 +30,8 @@ from recommender.query import Query
 
 router = APIRouter(prefix="/v1", tags=["recommendations"])
 
+Asked = TypeVar("Asked", bound=AnonymousRequest)
+
 ERRORS = declared(400, 401, 403, 413, 422, 503)
 
 
@@ -45,7 +49,7 @@ _ANONYMOUS = json_body(AnonymousRequest)
 )
 async def recommend(http: Request) -> Response:
     """Rank for one person from what they grant at this moment. Stores nothing."""
-    request = await _QUESTION(http)
+    request = await _read_in_time(http, _QUESTION)
     return await _answer(http, request.user_id, query_of(request))
 
 
@@ -73,7 +77,7 @@ DIRECT = Route("/v1/recommendations", _Direct(), methods=["POST"])
 )
 async def what_if(http: Request) -> Response:
     """Rank as though the signals in `without` were off. Stores nothing."""
-    request = await _WHAT_IF(http)
+    request = await _read_in_time(http, _WHAT_IF)
     return await _answer(http, request.user_id, query_of(request, frozenset(request.without)))
 
 
@@ -85,7 +89,18 @@ async def what_if(http: Request) -> Response:
 )
 async def recommend_to_nobody(http: Request) -> Response:
     """Rank from what this very call says: topics, time, language, format. Nothing is known of anybody, and no link is made."""
-    return await _answer(http, None, query_of(await _ANONYMOUS(http)))
+    return await _answer(http, None, query_of(await _read_in_time(http, _ANONYMOUS)))
+
+
+async def _read_in_time(http: Request, read: Callable[[Request], Awaitable[Asked]]) -> Asked:
+    """Read the question; whoever takes too long to send it is told where to turn, by what is known of them: nothing."""
+    try:
+        async with asyncio.timeout(get_service(http).settings.request_deadline_s):
+            return await read(http)
+    except TimeoutError:
+        problem = unavailable()
+        problem.more = http.app.state.recommending.support_only(Query())
+        raise problem from None
 
 
 async def _answer(http: Request, user_id: str | None, query: Query) -> Response:
@@ -111,19 +126,20 @@ async def _answer(http: Request, user_id: str | None, query: Query) -> Response:
 async def _read(http: Request, user_id: str | None) -> tuple[Caller, bytes | None, Rows]:
     """Find out who asks, and read what the person grants: in one query where the key proved itself here before.
 
-    A key that did not is looked up first: nothing of a person is read for it.
+    A key that did not is looked up first, and so is one that lacked the scope then: nothing of a person is read for
+    it, nor for one that asks too often.
     """
     recommending: Recommending = http.app.state.recommending
     service = get_service(http)
     key_id, secret_hash = await credentials(http)
-    app_id = service.proven.app_of(key_id, secret_hash)
-    if app_id is None or user_id is None:
+    proven = service.proven.caller_of(key_id, secret_hash)
+    if proven is None or user_id is None or not proven.may(KeyScope.RECOMMEND):
         caller = await _CALLER(http)
         user_hash = None if user_id is None else service.pseudonyms.user(caller.app_id, user_id)
         return caller, user_hash, await recommending.history(caller.app_id, user_hash)
-    user_hash = service.pseudonyms.user(app_id, user_id)
-    caller, rows = await recommending.history_by_key(app_id, user_hash, key_id, secret_hash)
-    count(http, caller)
+    count(http, proven)
+    user_hash = service.pseudonyms.user(proven.app_id, user_id)
+    caller, rows = await recommending.history_by_key(proven.app_id, user_hash, key_id, secret_hash)
     check_scope(caller, KeyScope.RECOMMEND)
     return caller, user_hash, rows
 

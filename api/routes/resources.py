@@ -1,5 +1,6 @@
 """`/v1/resources`: the app's catalogue."""
 
+import io
 import json
 from typing import Annotated, Any
 
@@ -119,9 +120,9 @@ def _rows(content_type: str, raw: bytes) -> list[Resource]:
         raise Problem(400, "malformed_body", "the body is not UTF-8") from None
     of_json = False
     if kind in {"application/x-ndjson", "application/jsonl"}:
-        reading = read_jsonl(text.splitlines())
+        reading = read_jsonl(text.split("\n"))
     elif kind == "text/csv":
-        reading = read_csv(text.splitlines(keepends=True))
+        reading = read_csv(io.StringIO(text, newline=""))
     else:
         try:
             batch = ResourceBatch.model_validate_json(raw)

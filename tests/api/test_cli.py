@@ -21,7 +21,7 @@ from api import jobs, keys, training
 from api.app import create_app
 from api.cli import app
 from api.service import Service
-from recommender.exchange import shipped
+from recommender.exchange import shipped, write_csv, write_jsonl
 from tests.api import community
 from tests.conftest import APP, SECRET, settings_for
 
@@ -152,6 +152,22 @@ def test_a_catalogue_goes_in_and_comes_out_the_same(registered: Shell) -> None:
         assert registered("catalog", "import", file, "--app", APP).exit_code == 0
     printed = registered("catalog", "export", "--app", APP)
     assert {json.loads(line)["id"] for line in printed.stdout.splitlines()} == {each.id for each in shipped()}
+
+
+@pytest.mark.parametrize("name", ["odd.jsonl", "odd.csv"])
+def test_a_text_may_hold_other_ends_of_lines(registered: Shell, name: str) -> None:
+    """What some readers take for the end of a line is a letter of a text, in a file as well."""
+    texts = [f"Ten{end}quiet minutes." for end in ("\u2028", "\u2029", "\x85", "\x0b", "\x1c", "\r\n")]
+    odd = [
+        shipped()[0].model_copy(update={"id": f"odd-{at}", "summary": text}) for at, text in enumerate(texts)
+    ]
+    file = registered.folder / name
+    write = write_csv if name.endswith(".csv") else write_jsonl
+    file.write_bytes("".join(write(odd)).encode())
+    assert registered("catalog", "import", str(file), "--app", APP).exit_code == 0
+    again = registered.folder / f"again-{name}"
+    assert registered("catalog", "export", str(again), "--app", APP).exit_code == 0
+    assert again.read_bytes() == file.read_bytes()
 
 
 BAD_ROWS = (

@@ -11,11 +11,12 @@ from joserfc import jws
 from joserfc.jwk import KeySet
 
 from api import erasure_steps, jobs
+from api.jobs import ERASURE, Job
 from api.models import release_url
 from api.service import Service
-from api.worker import work_once
+from api.worker import KINDS, work_once
 from consent import erasure
-from consent.erasure import STEPS
+from consent.erasure import STEPS, Erasure
 from recommender import registry
 from recommender import release_files as releases
 from recommender.registry import ReleaseRecord
@@ -314,3 +315,70 @@ async def test_two_workers_on_one_erasure_end_it_once(service: Service, client: 
     receipt = (await found(client, erasure_id))["receipt"]
     await work_all(service, clock)
     assert (await found(client, erasure_id))["receipt"] == receipt
+
+
+@pytest.fixture
+def signed(monkeypatch: pytest.MonkeyPatch) -> list[Erasure]:
+    """Every erasure that is recorded as completed, as often as it is."""
+    noted: list[Erasure] = []
+    record = erasure.record
+
+    async def note(connection: Any, done: Erasure) -> None:
+        await record(connection, done)
+        noted.extend([done] if done.status == erasure.COMPLETED else [])
+
+    monkeypatch.setattr(erasure, "record", note)
+    return noted
+
+
+async def two_jobs(service: Service, erasure_id: str) -> list[Job]:
+    """Two jobs under way about the same erasure: one that runs does not serve who asks meanwhile."""
+    held = []
+    for _ in range(2):
+        async with service.database.write(APP) as connection:
+            await jobs.enqueue(connection, APP, ERASURE, now=service.clock(), about=erasure_id)
+        async with service.database.write("") as connection:
+            job = await jobs.lease(connection, {ERASURE: KINDS[ERASURE]}, service.clock())
+            assert job is not None
+            held.append(job)
+    assert held[0].job_id != held[1].job_id
+    return held
+
+
+async def test_two_jobs_at_once_end_an_erasure_once(
+    service: Service, client: Caller, signed: list[Erasure]
+) -> None:
+    """Of two workers with a job each about the same erasure one signs its receipt."""
+    for number in range(5):
+        await live_fully(service, client, f"u{number}")
+        held = await two_jobs(service, await leave(client, f"u{number}"))
+        ended = await asyncio.gather(*(erasure_steps.advance(service, each) for each in held))
+        assert ended == ["completed", "completed"]
+    assert len(signed) == 5
+
+
+@pytest.mark.parametrize("later", [False, True])
+@pytest.mark.parametrize("step", ["scrubbed", "retrained", "let_go", "destroyed"])
+async def test_a_job_that_lags_behind_takes_nothing_back(
+    service: Service,
+    client: Caller,
+    signed: list[Erasure],
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+    later: bool,
+) -> None:
+    """Held up before or after any step until another job completed the erasure, it changes nothing of it."""
+    await live_fully(service, client, "u1")
+    erasure_id = await leave(client, "u1")
+    lags, goes = await two_jobs(service, erasure_id)
+    do = erasure_steps._STEPS[step]
+
+    async def held_up(*arguments: Any) -> Any:
+        monkeypatch.setitem(erasure_steps._STEPS, step, do)
+        done = await do(*arguments) if later else None
+        assert await erasure_steps.advance(service, goes) == "completed"
+        return done if later else await do(*arguments)
+
+    monkeypatch.setitem(erasure_steps._STEPS, step, held_up)
+    assert await erasure_steps.advance(service, lags) == "completed"
+    assert [each.receipt for each in signed] == [(await found(client, erasure_id))["receipt"]]

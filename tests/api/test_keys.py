@@ -82,8 +82,9 @@ async def test_bad_keys_are_all_refused_alike(client: Caller, service: Service, 
 async def test_nothing_of_a_person_is_read_for_a_key_that_did_not_prove_itself(
     client: Caller, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A key is looked up by itself at first, and in one query with what the person grants from then on; with a wrong secret, only by itself."""
+    """A key is looked up by itself at first, and in one query with what the person grants from then on; with a wrong secret or without the scope, only by itself."""
     key = await administration.create_key(service, APP, "new", [Scope.RECOMMEND])
+    other = await administration.create_key(service, APP, "other", [Scope.CATALOG])
     body = f"assent_{key.key_id}_{keys.create().text.split('_')[2][:43]}"
     forged, asked = body + keys._checksum(body), list[str]()
     read = type(service.database.points).rows
@@ -99,22 +100,28 @@ async def test_nothing_of_a_person_is_read_for_a_key_that_did_not_prove_itself(
         (forged, 401, ["key_id"]),
         (key.text, 200, ["both"]),
         (key.text, 200, ["both"]),
+        (other.text, 403, ["key_id"]),
+        (other.text, 403, ["key_id"]),
     ):
         asked.clear()
-        assert await status(client, text) == expected
-        assert asked == queries
+        answer = await client.post(*RECOMMEND, headers={"Authorization": f"Bearer {text}"})
+        assert (answer.status_code, asked) == (expected, queries)
+    assert await administration.revoke_key(service, other.key_id)
+    assert await status(client, other.text) == 401
 
 
 def test_of_keys_that_proved_themselves_a_bounded_number_is_remembered() -> None:
     """Those that were used longest ago are forgotten; another secret is nobody's."""
     known, made = keys.Proven(most=2), [keys.create() for _ in range(3)]
-    for key in made[:2]:
-        known.add(keys.Caller(APP, key.key_id, frozenset()), key.secret_hash)
-    assert known.app_of(made[0].key_id, made[0].secret_hash) == APP
-    known.add(keys.Caller(APP, made[2].key_id, frozenset()), made[2].secret_hash)
-    assert [known.app_of(key.key_id, key.secret_hash) for key in made] == [APP, None, APP]
-    assert known.app_of(made[0].key_id, made[1].secret_hash) is None
-    assert known.app_of("", bytes(32)) is None
+    callers = [keys.Caller(APP, key.key_id, frozenset({Scope.RECOMMEND})) for key in made]
+    for caller, key in zip(callers[:2], made[:2], strict=True):
+        known.add(caller, key.secret_hash)
+    assert known.caller_of(made[0].key_id, made[0].secret_hash) == callers[0]
+    known.add(callers[2], made[2].secret_hash)
+    found = [known.caller_of(key.key_id, key.secret_hash) for key in made]
+    assert found == [callers[0], None, callers[2]]
+    assert known.caller_of(made[0].key_id, made[1].secret_hash) is None
+    assert known.caller_of("", bytes(32)) is None
 
 
 @ON_SQLITE

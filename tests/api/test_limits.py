@@ -105,6 +105,44 @@ async def test_a_key_that_asks_too_often_is_told_so(
 
 
 @ON_SQLITE
+async def test_nothing_of_a_person_is_read_for_a_key_that_asks_too_often(
+    service: Service, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A list that is refused cost no query, also for a key that proved itself here before."""
+    asked = list[str]()
+    read = type(service.database.points).rows
+
+    async def noted(self: Any, prepared: Any, values: Any, purpose: str) -> Any:
+        asked.append(purpose)
+        return await read(self, prepared, values, purpose)
+
+    monkeypatch.setattr(type(service.database.points), "rows", noted)
+    async with limited(service, database_url, tmp_path, rate_limit=0.01) as client:
+        answers = [await client.post("/v1/recommendations", {"user_id": "u1"}) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [200, 429, 429]
+    assert asked == ["", "personalise"]
+
+
+@ON_SQLITE
+async def test_a_question_that_does_not_come_is_not_waited_for(
+    service: Service, database_url: str, tmp_path: Path
+) -> None:
+    """Whoever sends half a body is answered 503 with where to turn, on each of the ways to a list."""
+
+    async def half() -> AsyncIterator[bytes]:
+        yield b'{"user_id"'
+        await asyncio.sleep(600)
+
+    async with limited(service, database_url, tmp_path, request_deadline_s=1.0) as client:
+        for kind in ("", ":whatif", ":anonymous"):
+            sent = client.http.post(f"/v1/recommendations{kind}", content=half())
+            answer = await asyncio.wait_for(sent, 60)
+            assert (answer.status_code, answer.json()["strategy"]) == (503, "support_only")
+            assert answer.json()["support"]
+            assert answer.headers["retry-after"]
+
+
+@ON_SQLITE
 async def test_what_hangs_is_answered_in_time(
     service: Service, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,7 +1,9 @@
 """Point reads on PostgreSQL: a connection keeps what it was told, and shows nothing of it to the next query."""
 
 import asyncio
+import os
 import random
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -106,3 +108,39 @@ async def test_connections_that_are_lent_are_closed_when_they_come_back(points: 
     before.give_back(lent)
     assert lent.is_closed()
     assert await seen(points, APP, "personalise") == [APP]
+
+
+async def test_a_server_that_is_silent_keeps_nothing_open(points: PostgresPointReads) -> None:
+    """Closing asks no server: one that hangs delays nothing, and neither it nor the others stay connected."""
+    ask = points.prepare(select(literal_column("pg_backend_pid()")))
+    await asyncio.gather(*(points.rows(ask, {"app_id": APP}, "personalise") for _ in range(3)))
+    lent = [await points.told.take() for _ in range(3)]
+    silent = await lent[0].fetchval("SELECT pg_backend_pid()")
+    for connection in lent:
+        points.told.give_back(connection)
+    os.kill(silent, signal.SIGSTOP)
+    try:
+        begun = asyncio.get_running_loop().time()
+        await points.close()
+        assert asyncio.get_running_loop().time() - begun < 2
+    finally:
+        os.kill(silent, signal.SIGCONT)
+    assert all(connection.is_closed() for connection in lent)
+
+
+async def test_what_fails_to_close_keeps_the_rest_from_nothing(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pool of transactions is closed also where the point reads cannot be."""
+    async with service.database.read(APP):
+        pass
+    before = service.database.engine.pool
+
+    async def broken(_: object) -> None:
+        raise ConnectionResetError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(PostgresPointReads, "close", broken)
+        with pytest.raises(ConnectionResetError):
+            await service.database.close()
+    assert service.database.engine.pool is not before

@@ -84,6 +84,23 @@ async def test_csv_goes_in_too(client: Caller) -> None:
     assert (await client.get("/v1/resources/tea")).json()["topics"] == ["stress", "sleep"]
 
 
+@pytest.mark.parametrize("kind", ["application/x-ndjson", "text/csv"])
+@ON_SQLITE
+async def test_what_goes_out_comes_in_again(client: Caller, kind: str) -> None:
+    """An export is taken back as it was, whatever a text has in it that some readers take for the end of a line."""
+    texts = {
+        "summary": "Ten\u2028or\u2029so\x85quiet\x0bminutes\x0cof\x1ctea.",
+        "body": "One.\r\nTwo.\rThree.\nFour.",
+    }
+    written = (await client.http.put(THING, json={**RESOURCE, **texts})).json()
+    assert {name: written[name] for name in texts} == texts
+    file = await client.get("/v1/resources", headers={"Accept": kind})
+    await client.http.delete(THING)
+    answer = await client.http.post(BATCH, content=file.content, headers={"Content-Type": kind})
+    assert answer.json() == {"written": len(shipped()) + 1}
+    assert (await client.get(THING)).json() == written
+
+
 @ON_SQLITE
 async def test_a_change_is_recommended_without_a_restart(client: Caller, service: Service) -> None:
     """A resource enters the lists when it is written and leaves them when it is removed, within a few looks of the service."""

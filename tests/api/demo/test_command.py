@@ -60,3 +60,39 @@ def test_a_demo_begins_anew_after_somebody_left_the_one_before(demo: Callable[..
 
     for work in (leave, look):
         assert demo(work, "--port", "0").exit_code == 0
+
+
+def test_a_demo_listens_where_it_is_told(demo: Callable[..., Result], free_port: int) -> None:
+    """By a flag or by the environment; where somebody else has the port, on a free one, and says so."""
+    heard: list[tuple[str, int]] = []
+    public: list[str] = []
+
+    async def look(service: Service, listening: socket.socket) -> None:
+        heard.append(listening.getsockname())
+        public.append(service.settings.public_url)
+
+    place = {"ASSENT_HOST": "127.0.0.2", "ASSENT_PORT": str(free_port)}
+    assert demo(look, **place).exit_code == 0
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.2", free_port))
+        taken.listen()
+        told = demo(look, "--port", str(free_port), ASSENT_HOST="127.0.0.2")
+    assert heard[0] == ("127.0.0.2", free_port)
+    assert heard[1][1] not in {0, free_port}
+    assert public[0] == f"http://127.0.0.2:{free_port}"
+    assert f"Port {free_port} is taken" in told.output
+
+
+@pytest.mark.parametrize(
+    "wrong", [("--port", "abc"), ("--port", "70000"), ("--host", "192.0.2.1"), ("--host", "no such")]
+)
+def test_where_a_demo_cannot_listen_is_told_in_plain_words(
+    demo: Callable[..., Result], tmp_path: Path, wrong: tuple[str, str]
+) -> None:
+    """A port that is none or an address that is not this machine's: nothing is made, and nobody sees a stack."""
+
+    async def nothing(*_: object) -> None:
+        raise AssertionError("this must not be served")
+
+    assert demo(nothing, *wrong).exit_code == 2
+    assert not (tmp_path / "demo").exists()
