@@ -141,7 +141,11 @@ async def _keep_running(settings: Settings) -> None:
         finally:
             if process.returncode is None:
                 process.terminate()
-                await process.wait()
+                try:
+                    await asyncio.wait_for(process.wait(), GRACE_S)
+                except TimeoutError:
+                    process.kill()  # what it was at is taken up by the next worker
+                    await process.wait()
 
 
 def environment(settings: Settings) -> dict[str, str]:
