@@ -16,7 +16,7 @@ from fastapi import FastAPI
 
 from api.app import create_app
 from api.service import Service
-from api.settings import PREFIX, Settings
+from api.settings import PREFIX, Settings, web_address
 
 log = logging.getLogger(__name__)
 
@@ -65,8 +65,8 @@ def serve(
 ) -> None:
     """Serve until told to stop. `extend` may add to the application, `ready` is told the address once it answers."""
     listening = listening or listen(settings.host, settings.port)
-    address = f"http://{settings.host}:{listening.getsockname()[1]}"
-    if settings.public_url == f"http://{settings.host}:{settings.port}":
+    address = web_address(settings.host, listening.getsockname()[1])
+    if settings.public_url == web_address(settings.host, settings.port):
         settings = settings.model_copy(update={"public_url": address})
     application = create_app(Service.create(settings))
     if extend is not None:

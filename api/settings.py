@@ -215,7 +215,7 @@ class Settings(BaseModel):
     def _reach_itself(self) -> Self:
         # The model is frozen for everybody else.
         if not self.public_url:
-            object.__setattr__(self, "public_url", f"http://{self.host}:{self.port}")
+            object.__setattr__(self, "public_url", web_address(self.host, self.port))
         return self
 
     @property
@@ -238,6 +238,11 @@ class Settings(BaseModel):
     def secret_bytes(self) -> bytes:
         """The secret itself."""
         return base64.b64decode(self.secret.get_secret_value())
+
+
+def web_address(host: str, port: int) -> str:
+    """Return the URL of what listens there; an address of IPv6 stands in brackets (RFC 3986)."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def load(environment: Mapping[str, str] | None = None, **flags: Any) -> Settings:

@@ -226,13 +226,27 @@ async def _renew(service: Service, job: Job, working: "asyncio.Future[str]") -> 
 
 
 async def housekeeping(service: Service) -> Counter[str]:
-    """Record and remove what is over by the clock; return how much of what went, by the kinds of `api.removals`."""
-    async with service.database.write("") as connection:
-        await service.keyring.retire(connection, service.clock())
-        await jobs.prune(connection, service.clock() - DONE_KEPT, BATCH)
-    await prune(service)
+    """Record and remove what is over by the clock; return how much of what went, by the kinds of `api.removals`.
+
+    What cannot be done now, because the register or the stored releases are out of reach, keeps nothing else waiting.
+    """
+    await _tried(_put_away(service))
+    await _tried(prune(service))
     async with service.database.read("") as connection:
         app_ids = await ledger.app_ids(connection)
     for app_id in app_ids:
-        await leftovers.destroy(service, app_id, unknown=False)
+        await _tried(leftovers.destroy(service, app_id, unknown=False))
     return await upkeep(service)
+
+
+async def _put_away(service: Service) -> None:
+    async with service.database.write("") as connection:
+        await service.keyring.retire(connection, service.clock())
+        await jobs.prune(connection, service.clock() - DONE_KEPT, BATCH)
+
+
+async def _tried(chore: Awaitable[object]) -> None:
+    try:
+        await chore
+    except Exception as error:  # noqa: BLE001  one chore's trouble is not the others'; the next round tries again
+        log.warning("a part of the housekeeping failed: %s", type(error).__name__)

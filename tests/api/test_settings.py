@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from pydantic import SecretStr
@@ -25,6 +26,24 @@ def test_the_environment_is_read() -> None:
     )
     assert (settings.port, settings.host, settings.jurisdiction) == (9001, "::1", "EU")
     assert settings.secret_bytes == bytes(range(32))
+
+
+@pytest.mark.parametrize(
+    ("host", "public_url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8000"),
+        ("assent.example", "http://assent.example:8000"),
+        ("::1", "http://[::1]:8000"),
+        ("2001:db8::7", "http://[2001:db8::7]:8000"),
+    ],
+)
+def test_links_begin_with_where_the_service_listens(host: str, public_url: str) -> None:
+    """Without a public address of its own; one that is given stays as it is."""
+    settings = load({"ASSENT_SECRET": SECRET, "ASSENT_HOST": host})
+    assert settings.public_url == public_url
+    assert (urlsplit(public_url).hostname, urlsplit(public_url).port) == (host, 8000)
+    given = load({"ASSENT_SECRET": SECRET, "ASSENT_HOST": host, "ASSENT_PUBLIC_URL": "https://a.example/"})
+    assert given.public_url == "https://a.example"
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,22 @@ async def test_answers_kept_for_retries_are_forgotten(
     assert (await witness.everything(database_url))["idempotent_answer"] == []
 
 
+@ON_SQLITE
+async def test_what_is_out_of_reach_keeps_nothing_else_waiting(
+    service: Service, client: Caller, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With neither the register nor the stored releases to be had, events go when their time is over all the same."""
+
+    def away(*_: object) -> None:
+        raise PermissionError
+
+    await some_events(client, 5)
+    clock.forward(days=91)
+    monkeypatch.setattr(service.register, "entries", away)
+    monkeypatch.setattr("recommender.release_files.stored", away)
+    assert await housekeeping(service) == {EVENTS_OUTLIVED: 5}
+
+
 async def test_a_batch_is_bounded_and_the_next_goes_on(
     service: Service, client: Caller, clock: Clock, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
