@@ -3,8 +3,10 @@
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 
 from consent.register import EVERYTHING, Entry, Register, RegisterUnreadable
 
@@ -116,3 +118,21 @@ def test_pruning_removes_files_and_empty_days(register: Register) -> None:
     register.prune(rest[:1])
     assert register.entries() == rest[1:]
     assert len(list(Path(register.url).iterdir())) == 1
+
+
+def test_a_day_that_cannot_be_looked_at_is_no_empty_day(
+    register: Register, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the folder of one day cannot be listed, the register is not read as though nobody had left on it."""
+    register.add(entry(1, "a"))
+    (day,) = {path.parent for path in tmp_path.rglob("*.json")}
+    listed = LocalFileSystem.ls
+
+    def closed(self: LocalFileSystem, path: str, *arguments: Any, **more: Any) -> Any:
+        if Path(str(path)) == day:
+            raise PermissionError(path)
+        return listed(self, path, *arguments, **more)
+
+    monkeypatch.setattr(LocalFileSystem, "ls", closed)
+    with pytest.raises(PermissionError):
+        register.entries()
