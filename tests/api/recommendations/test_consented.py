@@ -78,6 +78,10 @@ async def test_a_material_revision_denies_until_renewed(
         )
         assert (outdated.status_code, outdated.json()["code"]) == (409, "conflict")
         assert (await other.http.put("/v1/users/u1/consents", json=body)).status_code == 200
+        assert (
+            "views" not in (await other.recommend("u1"))["signals_used"]
+        )  # what was kept under the old yes is gone
+        assert (await other.events(event("u1", "views", "sleep-wind-down")))["accepted"] == 1
         assert "views" in (await other.recommend("u1"))["signals_used"]
 
 
