@@ -55,7 +55,7 @@ def revised(*touches: tuple[str, str]) -> Notices:
 async def test_a_material_revision_denies_until_renewed(
     client: Caller, service: Service, clock: Clock
 ) -> None:
-    """Grants on a notice that changed what they mean are invalid in every use; others stand; renewing brings them back."""
+    """Grants on a notice that changed what they mean are invalid in every use; others stand; given anew, what comes from then on counts."""
     await lead_a_life(client)
     notices = revised(("views", "personalise"))
     later = Service.create(service.settings, clock=clock, notices=notices)
