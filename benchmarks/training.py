@@ -3,6 +3,7 @@
 What is beyond those two is ours: cutting snapshots, making profiles, checking digests.
 """
 
+import hashlib
 import time
 from datetime import UTC, datetime
 
@@ -40,7 +41,7 @@ def made_up() -> tuple[History, Features, sparse.csr_array]:
     rank = (RESOURCES // TOPICS * random.random(len(person)) ** 2).astype(np.int64)
     resource = rank * TOPICS + taste
     history = History.from_columns(
-        [b"person-%05d" % number for number in person],
+        [hashlib.sha256(b"person-%05d" % number).digest() for number in person],  # spread as keyed hashes are
         random.choice(
             [name for name in SIGNAL_IDS if name in {"views", "saves", "completions", "groups"}], len(person)
         ).tolist(),
