@@ -13,10 +13,13 @@ from consent.log import store as log
 from consent.log.checkpoints import base64_of
 from consent.log.commitments import Leaf, digest, leaf_of
 from consent.log.merkle import Range
-from consent.personal import WHOSE, Person, Section
+from consent.personal import AT_A_TIME, WHOSE, Person, Section
 from consent.tables import consent_event, log_erased, log_key, receipt
 
 _KEY, _BODY, _JWS = "_log_key", "_receipt_body", "_receipt_jws"
+
+_WITH_RECEIPTS = 10
+"""Rows at a time where each brings its receipt, some ten thousand bytes that only their digest is wanted of."""
 
 
 def _opened(app_id: str, *conditions: ColumnElement[bool]) -> Select[Any]:
@@ -139,6 +142,14 @@ def _of(who: Person) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
 
 
 async def _proved(connection: AsyncConnection, who: Person) -> AsyncIterator[Mapping[str, Any]]:
-    leaves = await of_person(connection, who.app_id, who.subject_id)
-    if leaves:
+    """Prove a person's entries a few at a time, each time by the same checkpoint: the read is of one moment."""
+    after = -1
+    while leaves := await _next(connection, who, after):
         yield await proof(connection, who.app_id, leaves)
+        after = leaves[-1].index
+
+
+async def _next(connection: AsyncConnection, who: Person, after: int) -> list[Leaf]:
+    mine = consent_event.c.subject_id == who.subject_id, consent_event.c.seq > after
+    rows = _opened(who.app_id, *mine).limit(AT_A_TIME).execution_options(yield_per=_WITH_RECEIPTS)
+    return [_leaf(row) async for row in (await connection.stream(rows)).mappings()]

@@ -17,11 +17,14 @@ from api.database import INGEST
 from api.pages.wording import LANGUAGES, words
 from api.service import PERSONAL_STORES, Service
 from consent.gate import Permit
+from consent.personal import AT_A_TIME
 from consent.signals import SIGNALS
 from consent.tables import metadata
+from consent.verification.receipts import verify_receipts
 from recommender.tables import events
 from tests.api.full import live_fully
 from tests.api.test_schema_walk import covered
+from tests.api.verifying import keys_of
 from tests.api.witness import ON_SQLITE
 from tests.conftest import APP, Caller, event
 
@@ -120,6 +123,34 @@ async def test_memory_is_bounded_however_much_is_held(service: Service, client: 
     assert held > 900_000
     many = [await peak(form()) for form in forms]
     assert [after - before < held / 3 for before, after in zip(few, many, strict=True)] == [True, True]
+
+
+async def proofs(service: Service, user_hash: bytes) -> AsyncIterator[bytes]:
+    """What an export says of the log, as it is written."""
+    async with exporting.held(service, APP, user_hash) as found:
+        (section,) = [each for each in found.sections if each.name == "log"]
+        async for chunk in exporting.array(section.rows):
+            yield chunk
+
+
+async def test_memory_is_bounded_however_often_somebody_chose(service: Service, client: Caller) -> None:
+    """The proofs of a thousand choices take hardly more memory at a time than those of four hundred; each of them holds."""
+
+    async def choose(times: int) -> None:
+        for number in range(times):
+            await client.consent("u1", *SIGNALS, state=("given", "withdrawn")[number % 2])
+
+    user_hash = service.pseudonyms.user(APP, "u1")
+    await choose(2 * AT_A_TIME // len(SIGNALS) + 1)
+    before = await drained(proofs(service, user_hash))  # drivers make themselves ready
+    few = await peak(proofs(service, user_hash))
+    await choose(3 * AT_A_TIME // len(SIGNALS))
+    many = await peak(proofs(service, user_hash))
+    assert many - few < (await drained(proofs(service, user_hash)) - before) / 3
+    whole = (await client.get("/v1/users/u1/export")).json()
+    assert verify_receipts(whole, await keys_of(service)).entries == len(whole["consent_history"])
+    *full, _ = (len(each["entries"]) for each in whole["log"])
+    assert full == [AT_A_TIME] * len(full)
 
 
 @ON_SQLITE
