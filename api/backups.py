@@ -12,11 +12,12 @@ import os
 import shutil
 import sqlite3
 import subprocess
-from collections.abc import Mapping
-from contextlib import closing, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Literal
 
 import fsspec
 from sqlalchemy import make_url
@@ -32,6 +33,8 @@ FORMAT = "assent-backup/1"
 SQLITE, POSTGRES = "database.sqlite", "database.dump"
 _NAME = "%Y%m%d-%H%M%S"
 """How the folder of a backup is named, by when it was made."""
+_SCHEMA = "SELECT version_num FROM alembic_version"
+"""Fails where no database of Assent is: a backup of nothing would be found out too late."""
 _NOT_OURS = (ValueError, KeyError, TypeError)
 """What reading a manifest raises that is none, or something else's."""
 
@@ -70,11 +73,12 @@ def back_up(settings: Settings, folder: Path, now: datetime) -> Path:
 
 def _copy_database(settings: Settings, part: Path) -> None:
     if _is_sqlite(settings):
-        with closing(_sqlite(settings)) as source:
-            source.execute(
-                "VACUUM INTO ?", (str(part / SQLITE),)
-            )  # compact: no page of it holds what was deleted
+        with _told("copied"), closing(_sqlite(settings, "rw")) as source:
+            source.execute(_SCHEMA)
+            # Compact: no page of the copy holds what was deleted.
+            source.execute("VACUUM INTO ?", (str(part / SQLITE),))
     else:
+        _run(settings, "psql", f"--command={_SCHEMA}", f"--dbname={_address(settings)}")
         _run(
             settings,
             "pg_dump",
@@ -177,7 +181,11 @@ def _checked(settings: Settings, backup: Path, now: datetime) -> datetime:
 
 
 def _restore_sqlite(settings: Settings, file: Path) -> None:
-    with closing(_sqlite(settings)) as target, closing(sqlite3.connect(file)) as source:
+    with (
+        _told("put back"),
+        closing(_sqlite(settings, "rwc")) as target,
+        closing(sqlite3.connect(file)) as source,
+    ):
         try:
             target.execute("PRAGMA locking_mode=EXCLUSIVE")
             target.execute("BEGIN EXCLUSIVE")
@@ -206,25 +214,41 @@ def _restore_postgres(settings: Settings, file: Path) -> None:
 
 def _restore_releases(settings: Settings, kept: Path) -> None:
     system, releases = fsspec.core.url_to_fs(settings.releases_url)
-    if system.exists(releases):
-        system.rm(releases, recursive=True)
-    for path in sorted(kept.rglob("*")):
-        if path.is_file():
-            target = f"{releases}/{path.relative_to(kept).as_posix()}"
-            system.makedirs(target.rpartition("/")[0], exist_ok=True)
-            system.put_file(str(path), target)
+    try:
+        for path in system.find(
+            releases
+        ):  # and not all at once: `rm` takes the folder's own path for a pattern
+            system.rm_file(path)
+        for path in sorted(kept.rglob("*")):
+            if path.is_file():
+                target = f"{releases}/{path.relative_to(kept).as_posix()}"
+                system.makedirs(target.rpartition("/")[0], exist_ok=True)
+                system.put_file(str(path), target)
+    except OSError as error:
+        raise BackupFailed(
+            f"the releases cannot be put back: {error.strerror or type(error).__name__}"
+        ) from None
 
 
 def _is_sqlite(settings: Settings) -> bool:
     return make_url(settings.database_url).get_backend_name() == "sqlite"
 
 
-def _sqlite(settings: Settings) -> sqlite3.Connection:
-    connection = sqlite3.connect(
-        make_url(settings.database_url).database or "", isolation_level=None, timeout=2
-    )
+def _sqlite(settings: Settings, mode: Literal["rw", "rwc"]) -> sqlite3.Connection:
+    """Open the database, with "rwc" also where there is none yet."""
+    file = Path(make_url(settings.database_url).database or "").absolute()
+    connection = sqlite3.connect(f"{file.as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=2)
     prepare_sqlite(connection, None)
     return connection
+
+
+@contextmanager
+def _told(done: str) -> Iterator[None]:
+    """Say in plain words why SQLite could not do it."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise BackupFailed(f"the database cannot be {done}: {error}") from None
 
 
 def _address(settings: Settings) -> str:

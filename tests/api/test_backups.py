@@ -4,6 +4,7 @@ import contextlib
 import sqlite3
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -180,3 +181,31 @@ async def test_a_backup_taken_while_releases_come_and_go(
     await backups.restore(settings, made, NOW)
     assert (known / "shard-0.safetensors").exists()
     assert not later.exists()
+
+
+@ON_SQLITE
+@pytest.mark.parametrize("there", [False, True])
+async def test_nothing_is_not_backed_up(service: Service, tmp_path: Path, there: bool) -> None:
+    """Where no database of the service is, that is said, none is made, and no backup of it."""
+    file = tmp_path / "elsewhere?.db"
+    if there:
+        file.touch()
+    settings = service.settings.model_copy(update={"database_url": f"sqlite:///{quote(str(file))}"})
+    with pytest.raises(BackupFailed, match="the database cannot be copied"):
+        backups.back_up(settings, tmp_path / "backups", NOW)
+    assert file.exists() == there
+    assert list((tmp_path / "backups").iterdir()) == []
+
+
+@ON_SQLITE
+async def test_a_folder_with_brackets_is_no_pattern(service: Service, tmp_path: Path) -> None:
+    """What lies there goes, and what would match it stays."""
+    settings = service.settings.model_copy(update={"releases_url": str(tmp_path / "releases[12]")})
+    made = backups.back_up(settings, tmp_path / "backups", NOW)
+    await service.close()
+    files = [tmp_path / name / APP / "r" / "shard-0.safetensors" for name in ("releases[12]", "releases1")]
+    for file in files:
+        file.parent.mkdir(parents=True)
+        file.touch()
+    await backups.restore(settings, made, NOW)
+    assert [file.exists() for file in files] == [False, True]
