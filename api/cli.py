@@ -23,6 +23,7 @@ from api.commands import (
     keys,
     ledger,
     people,
+    register,
     releases,
     removed,
     signing,
@@ -52,6 +53,7 @@ app.add_typer(catalog.app, name="catalog")
 app.add_typer(keys.app, name="keys")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(releases.app, name="releases")
+app.add_typer(register.app, name="register")
 app.add_typer(signing.app, name="signing")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(webhooks.app, name="webhooks")

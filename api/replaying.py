@@ -14,7 +14,7 @@ from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api import erasing, leftovers, people, training
+from api import erasing, leftovers, people, store, training
 from api.problems import UNAVAILABLE
 from api.readiness import NotReplayed
 from api.service import Service
@@ -24,7 +24,8 @@ from consent.changes import REPLAYED, Request
 from consent.erasure import Erasure
 from consent.ledger import GRANTING, Change, Choice
 from consent.personal import Person
-from consent.register import EVERYTHING, Entry, Listed
+from consent.pseudonyms import new_id
+from consent.register import EVERYTHING, Entry, Listed, RegisterUnreadable
 from recommender import registry
 
 log = logging.getLogger(__name__)
@@ -66,6 +67,8 @@ async def watch(service: Service, stop: asyncio.Event) -> None:
         try:
             await _look_after_entries(service)
             await ensure_replayed(service)
+        except RegisterUnreadable as error:
+            log.warning("the register of erasures is not replayed: %s", error)  # its words are ours
         except UNAVAILABLE as error:
             log.warning("the register of erasures is not replayed: %s", type(error).__name__)
         except Exception as error:  # noqa: BLE001  a fault of ours must not end the watch either
@@ -82,8 +85,48 @@ async def _look_after_entries(service: Service) -> None:
         readiness.settled(app_id, erasure_id)
 
 
+async def recognise(service: Service) -> None:
+    """Make sure that the register is the one that this database is used with; the first time, begin one.
+
+    An empty folder would else pass for a register of which nobody ever left: a disk that is not mounted, a wrong URL.
+
+    Raises:
+        RegisterUnreadable: it is another, or none.
+    """
+    register = service.register
+    async with service.database.read("") as connection:
+        known = await store.register_name(connection)
+    if known is None:
+        there, fresh = await asyncio.to_thread(register.name), new_id()
+        async with service.database.write("") as connection:
+            noted = await store.name_register(connection, there or fresh)
+            if (
+                noted and there is None
+            ):  # begun before that is committed: a crash leaves a register to take up
+                await asyncio.to_thread(register.begin, fresh)
+            known = await store.register_name(connection)
+    register.expected = known
+    await asyncio.to_thread(register.require_expected)
+
+
+async def renew(service: Service) -> None:
+    """Begin a new register where the one that the database was used with is lost.
+
+    Raises:
+        RegisterUnreadable: a register lies there.
+    """
+    if await asyncio.to_thread(service.register.name) is not None:
+        raise RegisterUnreadable("a register of erasures lies there: a new one wants a folder of its own")
+    name = new_id()
+    async with service.database.write("") as connection:
+        await store.rename_register(connection, name)
+        await asyncio.to_thread(service.register.begin, name)
+    service.register.expected = name
+
+
 async def replay(service: Service) -> int:
     """Carry out every entry of the register that is not in the database; return how many."""
+    await recognise(service)
     listed = await asyncio.to_thread(service.register.entries)
     by_app: defaultdict[str, list[Listed]] = defaultdict(list)
     for each in listed:

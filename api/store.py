@@ -21,7 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api.tables import api_key, idempotent_answer, used_link
+from api.tables import api_key, erasure_register, idempotent_answer, used_link
 from consent.personal import WHOSE, Person, Section, stored
 
 
@@ -49,6 +49,23 @@ def key_in_force() -> Select[Any]:
         columns.expires_at.is_(None)
         | (columns.expires_at > bindparam("now", type_=BigInteger, required=False)),
     )
+
+
+async def name_register(connection: AsyncConnection, name: str) -> bool:
+    """Note which register of erasures this database is used with; False when it is used with one already."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    noted = dialect.insert(erasure_register).values(place=0, name=name).on_conflict_do_nothing()
+    return bool((await connection.execute(noted)).rowcount)
+
+
+async def rename_register(connection: AsyncConnection, name: str) -> None:
+    """Note that this database is used with another register of erasures from now on."""
+    await connection.execute(update(erasure_register).values(name=name))
+
+
+async def register_name(connection: AsyncConnection) -> str | None:
+    """Return the name of the register of erasures that this database is used with; None when it never was with any."""
+    return (await connection.execute(select(erasure_register.c.name))).scalar_one_or_none()
 
 
 async def add_key(

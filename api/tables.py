@@ -62,6 +62,13 @@ idempotent_answer = Table(
     Index(None, "created_at"),
 )
 
+erasure_register = Table(
+    "erasure_register",  # which one this database is used with; one row, random, about nobody
+    metadata,
+    Column("place", Integer, primary_key=True, autoincrement=False),
+    Column("name", String(32), nullable=False),
+)
+
 job = Table(
     "job",  # work that is asked for, under way, over or given up; names nobody
     metadata,

@@ -11,7 +11,7 @@ import hmac
 import json
 import os
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -24,11 +24,13 @@ from fsspec.implementations.local import LocalFileSystem
 from consent.pseudonyms import derived_key
 
 FORMAT = "assent-register/1"
+NAMED = "register.json"
+"""The file with the register's name, beside the folders of days."""
 EVERYTHING, WITHDRAWAL = "everything", "withdrawal"
 
 
 class RegisterUnreadable(OSError):
-    """An entry of the register is damaged, or was written under another secret: nobody knows who it is about."""
+    """It is another register than the database was used with, or none, or an entry is damaged or of another secret; the message says which."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,8 @@ class Register:
 
     def __init__(self, url: str, secret: bytes) -> None:
         self.url = url
+        self.expected: str | None = None
+        """The name of the register that belongs to the database, once that is known: nothing is added to another."""
         self._key = derived_key(secret, "register of erasures")
         self._made_under = self._keyed("secret")[:16]
 
@@ -71,11 +75,33 @@ class Register:
     def _keyed(self, *parts: str) -> str:
         return hmac.digest(self._key, "\0".join(parts).encode(), hashlib.sha256).hex()
 
+    def name(self) -> str | None:
+        """Return the register's name, None where none was begun. RegisterUnreadable when it cannot be told."""
+        system, folder = fsspec.core.url_to_fs(self.url)
+        system.invalidate_cache()
+        try:
+            return str(json.loads(system.cat_file(f"{folder}/{NAMED}"))["name"])
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError):
+            raise RegisterUnreadable("the name of the register of erasures cannot be read") from None
+
+    def begin(self, name: str) -> None:
+        """Begin a register under a name. OSError when it cannot be written."""
+        _write(NAMED, self.url, {"format": FORMAT, "name": name})
+
+    def require_expected(self) -> None:
+        """Raise RegisterUnreadable where another register lies than the one expected, or none."""
+        if self.expected is not None and self.name() != self.expected:
+            raise RegisterUnreadable(
+                "the register of erasures that this database was used with is not there: is ASSENT_REGISTER_URL right, and mounted?"
+            )
+
     def add(self, entry: Entry) -> None:
         """Write an entry down; once this returns, it outlives a power cut. OSError when it cannot be written."""
-        system, folder = fsspec.core.url_to_fs(self.url)
+        self.require_expected()
         day = datetime.fromtimestamp(entry.requested_at / 1_000_000, UTC).date()
-        path = f"{folder}/{day}/{quote(entry.app_id, safe='')}~{entry.erasure_id}.json"
+        path = f"{day}/{quote(entry.app_id, safe='')}~{entry.erasure_id}.json"
         document = {
             "format": FORMAT,
             "secret": self._made_under,
@@ -85,11 +111,7 @@ class Register:
             "requested_at": entry.requested_at,
             "keys": list(entry.keys),
         }
-        content = json.dumps(document).encode()
-        if isinstance(system, LocalFileSystem):
-            _write_durably(Path(path), content)
-        else:  # an object store answers once the object is safe
-            system.pipe_file(path, content)
+        _write(path, self.url, document)
 
     def entries(self) -> list[Listed]:
         """List every entry, the oldest day first; none when nothing was ever written. OSError where something else lies."""
@@ -138,6 +160,16 @@ def _listed(paths: Iterable[str]) -> Iterator[Listed]:
         app, _, erasure_id = name.removesuffix(".json").rpartition("~")
         if name.endswith(".json") and app:  # what a crash left half-written has another ending
             yield Listed(date.fromisoformat(day), unquote(app), erasure_id, path)
+
+
+def _write(path: str, url: str, document: Mapping[str, Any]) -> None:
+    """Write a file within a folder, under any fsspec URL."""
+    system, folder = fsspec.core.url_to_fs(url)
+    content = json.dumps(document).encode()
+    if isinstance(system, LocalFileSystem):
+        _write_durably(Path(folder) / path, content)
+    else:  # an object store answers once the object is safe
+        system.pipe_file(f"{folder}/{path}", content)
 
 
 def _write_durably(path: Path, content: bytes) -> None:

@@ -16,6 +16,7 @@ from api.replaying import ensure_replayed
 from api.schema import SchemaOutdated
 from api.service import Service
 from api.settings import PREFIX, Settings, SettingsError, load
+from consent.register import RegisterUnreadable
 from recommender.progress import Progress
 
 T = TypeVar("T")
@@ -89,7 +90,7 @@ def with_service(
 
     try:
         return asyncio.run(run())
-    except (SchemaOutdated, NoSuchApp) as known:
+    except (SchemaOutdated, NoSuchApp, RegisterUnreadable) as known:
         raise Failed(str(known)) from None
     except DBAPIError as error:
         raise _unreachable(error) from None
@@ -102,6 +103,8 @@ def connecting() -> Iterator[None]:
     """Say in plain words when the database cannot be reached."""
     try:
         yield
+    except RegisterUnreadable as known:
+        raise Failed(str(known)) from None
     except (DBAPIError, OSError) as error:
         raise _unreachable(error) from None
 

@@ -365,3 +365,90 @@ async def test_a_restore_under_a_running_process_is_noticed(
     service.readiness.observe(service.models.erasures)
     assert not await is_known(client, "u1")  # the first call replays, if nobody did before
     assert service.readiness.replayed
+
+
+def moved(folder: Path, name: str) -> Path:
+    """Give a folder another name, which an empty one may have; made where there is none."""
+    folder.mkdir(exist_ok=True)
+    return folder.rename(folder.with_name(name))
+
+
+def held(folder: Path) -> list[str]:
+    """What lies in a folder."""
+    return [each.name for each in folder.iterdir()]
+
+
+async def test_another_register_than_the_databases_own_is_noticed(
+    service: Service, client: Caller, database_url: str, tmp_path: Path
+) -> None:
+    """An empty folder, as where a disk is not mounted, does not pass for a register of which nobody left; found again, all is well without a restart."""
+    await live_fully(service, client, "u1")
+    key = (await administration.create_key(service, APP, "test", [Scope.ADMIN])).text
+    place = Path(service.settings.register_url)
+    async with process(database_url, tmp_path, key) as (_, other):
+        assert await is_known(other, "u1")
+        mounted = moved(place, "mounted")
+        moved(tmp_path / "an empty folder", place.name)
+        refused = await other.http.delete("/v1/users/u1")
+        assert (refused.status_code, held(place)) == (503, [])
+    async with process(database_url, tmp_path, key) as (_, other):
+        asked = await other.get("/v1/users/u1/export")
+        assert (asked.status_code, asked.json()["code"]) == (503, "unavailable")
+        reasons = (await other.get("/readyz")).json()["reasons"]
+        assert "the register of erasures is not replayed yet" in reasons
+        moved(place, "an empty folder")
+        moved(mounted, place.name)
+        assert await is_known(other, "u1")
+        assert (await other.http.delete("/v1/users/u1")).status_code == 202
+
+
+async def test_a_register_that_is_lost_is_begun_anew_by_an_operator(service: Service, client: Caller) -> None:
+    """Not by itself, and not where one lies; from then on the database goes with the new one only."""
+    await live_fully(service, client, "u1")
+    assert await replay(service) == 0
+    with pytest.raises(register.RegisterUnreadable, match="folder of its own"):
+        await replaying.renew(service)
+    place = Path(service.settings.register_url)
+    lost = moved(place, "lost")
+    with pytest.raises(register.RegisterUnreadable, match="is not there"):
+        await replay(service)
+    await replaying.renew(service)
+    assert (await client.http.delete("/v1/users/u1")).status_code == 202
+    assert len(service.register.entries()) == 1
+    moved(place, "new")
+    moved(lost, place.name)
+    with pytest.raises(register.RegisterUnreadable, match="is not there"):
+        await replay(service)
+
+
+async def test_a_register_that_a_crash_began_is_taken_up(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Begun, and the database cut off before it noted that: the next start goes on with it. Several at once agree on one."""
+
+    def began_and_died(begun: register.Register, name: str) -> None:
+        begin(begun, name)
+        raise ConnectionResetError
+
+    begin = register.Register.begin
+    with monkeypatch.context() as patched:
+        patched.setattr(register.Register, "begin", began_and_died)
+        with pytest.raises(ConnectionResetError):
+            await replaying.recognise(service)
+    name = service.register.name()
+    assert name is not None
+    await asyncio.gather(*(replaying.recognise(service) for _ in range(5)))
+    assert service.register.expected == service.register.name() == name
+
+
+async def test_several_that_start_at_once_begin_one_register(
+    service: Service, database_url: str, tmp_path: Path
+) -> None:
+    """Each notes the same name, and it is the one that lies there."""
+    others = [Service.create(settings_for(database_url, tmp_path)) for _ in range(4)]
+    try:
+        await asyncio.gather(*(replaying.recognise(each) for each in others))
+        assert {each.register.expected for each in others} == {service.register.name()}
+    finally:
+        for each in others:
+            await each.close()

@@ -33,6 +33,7 @@ IMPERSONAL: Mapping[str, str] = {
     "notice_revision": "versions of an app's own notices",
     "notice_text": "texts of an app's own notices",
     "release": "trained models: parameters of catalogue features",
+    "erasure_register": "the random name of the register that the database is used with",
     "removal": "how much was removed by the clock on which day",
     "resource": "the catalogue",
     "signing_key": "the keys that sign receipts, wrapped",
