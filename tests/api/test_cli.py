@@ -421,3 +421,18 @@ def test_it_runs_as_a_process_of_its_own(shell: Shell) -> None:
     assert (done.returncode, done.stdout.strip()) == (0, "The database is up to date.")
     assert (shell.folder / "other.db").is_file()
     assert not (shell.folder / "assent.db").exists()
+
+
+def test_a_lost_register_is_told_and_begun_anew(shell: Shell) -> None:
+    """Commands refuse to speak of people, and say in plain words what is missing; the operator begins a new one, once."""
+    assert shell("migrate").exit_code == 0
+    assert shell("apps", "list").exit_code == 0
+    (shell.folder / "erasures").rename(shell.folder / "lost")
+    told = shell("apps", "list")
+    assert told.exit_code == 1
+    assert "is ASSENT_REGISTER_URL right, and mounted?" in told.output
+    begun = shell("register", "new")
+    assert "A new register of erasures is begun." in begun.output
+    assert shell("apps", "list").exit_code == 0
+    again = shell("register", "new")
+    assert (again.exit_code, "wants a folder of its own" in again.output) == (1, True)
