@@ -233,7 +233,7 @@ CONTESTANTS: Mapping[ModelName, Contestant] = MappingProxyType(
                 "learning_rate": Span(0.01, 0.1, log=True),
                 "l2": Span(1e-6, 1e-4, log=True),
                 "start_scale": Span(4, 24, log=True),
-                "windows": Choice(("5 10 30", "3 10 30", "10 30 100", "2 5 20", "10")),
+                "windows": Choice(("5 10 30 100", "5 10 30", "10 30 100", "2 5 20", "10")),
             },
             usual={
                 "components": 64,
@@ -241,7 +241,7 @@ CONTESTANTS: Mapping[ModelName, Contestant] = MappingProxyType(
                 "learning_rate": 0.04,
                 "l2": 1e-5,
                 "start_scale": 12.0,
-                "windows": "5 10 30",
+                "windows": "5 10 30 100",
             },
             seeded=True,
         ),

@@ -36,7 +36,7 @@ class ProfileConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    windows: tuple[Annotated[int, Field(ge=1)], ...] = (5, 10, 30)
+    windows: tuple[Annotated[int, Field(ge=1)], ...] = (5, 10, 30, 100)
     strengths: Mapping[str, float] = Field(
         default={
             "views": 1.0,

@@ -26,7 +26,7 @@ class SnapshotConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    cuts: int = Field(default=32, ge=1, description="The most training rows of one person.")
+    cuts: int = Field(default=64, ge=1, description="The most training rows of one person.")
     positives: int = Field(default=10, ge=1, description="The most resources that one row has as its answer.")
 
 
