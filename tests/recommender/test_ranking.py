@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
+from recommender.profile import ProfileConfig
 from recommender.query import HistoryEvent, Query, Strategy
 from recommender.ranking import Ranker
 from recommender.release import Release
@@ -57,11 +58,12 @@ def test_a_counterfactual_is_what_ranking_without_the_signal_gives(
 @given(queries)
 @settings(deadline=None)
 def test_a_counterfactual_may_be_personal_where_the_list_is_not(query: Query) -> None:
-    """Thirty views of what the release never saw fill every window: without views, older saves would count."""
+    """Views of what the release never saw fill every window: without views, older saves would count."""
+    full = ProfileConfig().longest
     known, unknown = ([resource(f"{kind}{n:02d}", topics=()) for n in range(35)] for kind in ("known", "new"))
     ranker = Ranker([*known, *unknown], release(known))
-    history = [event("views", each.id, n) for n, each in enumerate(unknown[:30])]
-    history += [event("saves", each.id, 100 + n) for n, each in enumerate(known[:5])]
+    history = [event("views", unknown[n % len(unknown)].id, n) for n in range(full)]
+    history += [event("saves", each.id, full + n) for n, each in enumerate(known[:5])]
     query = replace(
         query,
         topics=frozenset(),
