@@ -4,9 +4,11 @@ All of it goes through joblib, so the same tasks run everywhere. A task is a pur
 it reads; so neither where it runs nor how often it is tried changes what comes out.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from tempfile import TemporaryDirectory
+from typing import Any, TypeVar
 
 from joblib import Parallel, delayed, parallel_config
 from joblib.externals.loky import BrokenProcessPool, cpu_count
@@ -77,13 +79,27 @@ def _connected(workers: Workers) -> Iterator[None]:
         return
     import ray  # noqa: PLC0415  an extra
 
-    found = ray.is_initialized()
-    ray.init(address=workers.address or None, ignore_reinit_error=True)
-    try:
+    if ray.is_initialized():
         yield
-    finally:
-        if not found:
+        return
+    with _reached(workers.address) as how:
+        ray.init(**how)
+        try:
+            yield
+        finally:
             ray.shutdown()
+
+
+@contextmanager
+def _reached(address: str) -> Iterator[Mapping[str, Any]]:
+    """Say how to reach a Ray cluster, or to start one here that tells nobody of itself and leaves nothing behind."""
+    if address:
+        yield {"address": address}
+        return
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Its logs go with it, and so does what of the tasks found no room in memory.
+    with TemporaryDirectory(prefix="assent-ray-") as folder:
+        yield {"include_dashboard": False, "_temp_dir": folder}
 
 
 @contextmanager

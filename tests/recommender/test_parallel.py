@@ -1,9 +1,16 @@
 """Tasks in other processes: the same results wherever they run, and what a dead worker left is done again."""
 
+import contextlib
 import importlib.util
 import os
 import signal
+import socket
+import subprocess
+import sys
+import tempfile
 import threading
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,14 +73,56 @@ def test_a_killed_worker_is_replaced(tmp_path: Path) -> None:
 
 
 @NEEDS_RAY
-def test_a_killed_worker_of_a_ray_cluster_is_replaced(tmp_path: Path) -> None:
-    """The same on a Ray cluster of this machine, which is gone afterwards: who stays connected would end with it."""
+def test_a_killed_worker_of_a_ray_cluster_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same on a Ray cluster of this machine, which is gone afterwards with all that it wrote: who stays connected would end with it."""
     import ray  # noqa: PLC0415  an extra
 
-    tasks = [Square(3, deaths=2, folder=tmp_path), Square(4, folder=tmp_path)]
-    assert run(tasks, Workers(backend="ray"), quietly) == [9, 16]
-    assert (tmp_path / "3").read_bytes() == b"xx"
-    assert not ray.is_initialized()
+    with tempfile.TemporaryDirectory(prefix="ray-") as place:  # the names of Ray's sockets are long
+        monkeypatch.setattr(tempfile, "tempdir", place)
+        tasks = [Square(3, deaths=2, folder=tmp_path), Square(4, folder=tmp_path)]
+        assert run(tasks, Workers(backend="ray"), quietly) == [9, 16]
+        assert (tmp_path / "3").read_bytes() == b"xx"
+        assert not ray.is_initialized()
+        assert list(Path(place).iterdir()) == []
+
+
+@NEEDS_RAY
+def test_a_ray_cluster_that_runs_already_is_used(tmp_path: Path) -> None:
+    """By its address; it goes on running when the tasks are done."""
+    with tempfile.TemporaryDirectory(prefix="ray-") as place, started_ray(place) as address:
+        for number in (5, 6):
+            tasks = [Square(number, deaths=1, folder=tmp_path), Square(4, folder=tmp_path)]
+            assert run(tasks, Workers(backend="ray", address=address), quietly) == [number**2, 16]
+
+
+@contextlib.contextmanager
+def started_ray(place: str) -> Iterator[str]:
+    """A Ray cluster of one node with two workers, and its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    port = address.partition(":")[2]
+    head = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--num-cpus=2"),
+            *("--node-ip-address=127.0.0.1", f"--port={port}", f"--temp-dir={place}"),
+            "--include-dashboard=false",
+        ],
+        env={**os.environ, "RAY_USAGE_STATS_ENABLED": "0"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        for _ in range(600):
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", int(port)), 1):
+                break
+            time.sleep(0.1)
+        yield address
+    finally:
+        head.terminate()
+        head.wait(60)
 
 
 @dataclass(frozen=True, eq=False)
