@@ -1,5 +1,7 @@
 """Tenants never meet: an app's key reaches that app's people, events, models and ledger, and nothing else."""
 
+import asyncio
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,12 +9,12 @@ from typing import Any
 import asyncpg
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import text
+from sqlalchemy import text, update
 from sqlalchemy.exc import DBAPIError
 
 from api import administration
 from api.service import Service
-from consent.tables import metadata
+from consent.tables import consent_cell, metadata
 from recommender import registry
 from recommender.registry import ReleaseRecord
 from tests.api import witness
@@ -194,6 +196,43 @@ async def test_the_database_itself_holds_the_gate(
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await connection.execute(forbidden)
     assert await connection.execute("DELETE FROM event") == "DELETE 0"
+    await connection.close()
+
+
+@ON_POSTGRESQL
+@pytest.mark.parametrize("purpose", ["personalise", "ingest"])
+async def test_a_grant_ends_in_the_middle_of_a_transaction(
+    service: Service, client: Caller, database_url: str, purpose: str
+) -> None:
+    """The database's own clock counts, at each statement: what began before the end of a grant sees nothing after it."""
+    await furnished(service, client)
+    connection = await _as_service(database_url, APP, purpose)
+    async with connection.transaction():
+        assert await connection.fetchval("SELECT count(*) FROM event") == 1
+        async with service.database.write(APP) as other:
+            ends = time.time_ns() // 1_000 + 300_000
+            await other.execute(update(consent_cell).values(expires_at=ends))
+        await asyncio.sleep(0.4)
+        assert await connection.fetchval("SELECT count(*) FROM event") == 0
+    await connection.close()
+
+
+@ON_POSTGRESQL
+@pytest.mark.parametrize("purpose", ["rights", "improve", ""])
+async def test_events_go_in_under_no_other_purpose_than_ingest_or_one_that_is_granted(
+    service: Service, client: Caller, database_url: str, purpose: str
+) -> None:
+    """The purposes under which somebody may see or remove their own events let none in."""
+    await furnished(service, client)
+    connection = await _as_service(database_url, APP, "ingest")
+    row = dict(await connection.fetchrow("SELECT * FROM event")) | {"event_id": "another"}
+    into = (
+        f"INSERT INTO event ({', '.join(row)}) VALUES ({', '.join(f'${n}' for n in range(1, len(row) + 1))})"  # noqa: S608  the table's own columns
+    )
+    await connection.execute(into, *row.values())
+    await connection.execute("SELECT set_config('assent.purpose', $1, false)", purpose)
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await connection.execute(into, *(row | {"event_id": "forged"}).values())
     await connection.close()
 
 
