@@ -2,11 +2,15 @@
 """The loops of a recommendation, compiled by Cython; what each does and what it takes, `plain` says."""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.math cimport INFINITY, rint
+from libc.math cimport INFINITY
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 ctypedef long long number
+
+# Added and taken away again, it leaves the nearest whole number, ties to even, as `rint` does, but several at a time:
+# above it, doubles have no fractions. What is rounded is far below 2**51.
+cdef double ROUNDING = 1.5 * 2.0**52
 
 
 def weigh(
@@ -58,7 +62,7 @@ def add_up(
         for line in range(weights.shape[1]):
             weight, column = weights[profile, line], columns[line]
             for component in range(inputs.shape[1]):
-                part = rint(weight * inputs[column, component])
+                part = (weight * inputs[column, component] + ROUNDING) - ROUNDING
                 vectors[profile, component] += part
                 if profile == 0:
                     parts[line, component] = part
