@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from recommender import kernels
 from recommender.errors import NotEnoughData
 from recommender.history import History
 from recommender.profile import Features, ProfileConfig
@@ -157,10 +158,12 @@ def _ndcg(
     scores: NDArray[np.float32], seen: sparse.csr_array, later: sparse.csr_array, depth: int = 10
 ) -> NDArray[np.float64]:
     """(rows,) NDCG of the best `depth` unseen resources; every row of `later` holds one at least."""
-    scores = np.where(seen.toarray() > 0, -np.inf, scores)
+    unseen = scores.astype(np.float64)
+    unseen[np.repeat(np.arange(len(scores)), np.diff(seen.indptr)), seen.indices] = -np.inf
     depth = min(depth, scores.shape[1])
-    best = np.argsort(-scores, axis=1, kind="stable")[:, :depth]
-    hits = np.take_along_axis(later.toarray(), best, axis=1)
+    best = np.empty((len(scores), depth), dtype=np.int64)
+    kernels.best(unseen, best)
+    hits = np.where(best >= 0, np.take_along_axis(later.toarray(), best, axis=1), 0.0)
     discounts = 1.0 / np.log2(np.arange(2, depth + 2))
     ideal = np.cumsum(discounts)[np.minimum(np.diff(later.indptr), depth) - 1]
     return np.asarray(hits @ discounts / ideal)
