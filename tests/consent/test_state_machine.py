@@ -139,11 +139,13 @@ class Ledger(RuleBasedStateMachine):
                     connection, self.hash(user), prompt, now=self.now, registrar=writer, quiet=service.quiet
                 )
 
+        wrong: list[type[Exception]] = []  # where several things are, either is told
         if person.minor and not person.may_be_given(names, actor):
-            with pytest.raises((GuardianNeeded, NotForMinors)):
-                self.run(show())
-        elif not own_wish and any(person.in_peace(name, self.now, self.touched) for name in names):
-            with pytest.raises(AskedTooSoon):
+            wrong += [GuardianNeeded, NotForMinors]
+        if not own_wish and any(person.in_peace(name, self.now, self.touched) for name in names):
+            wrong += [AskedTooSoon]
+        if wrong:
+            with pytest.raises(tuple(wrong)):
                 self.run(show())
         else:
             self.run(show())
