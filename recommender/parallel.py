@@ -97,9 +97,15 @@ def _reached(address: str) -> Iterator[Mapping[str, Any]]:
         yield {"address": address}
         return
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # Its logs go with it, and so does what of the tasks found no room in memory.
+    # Its logs go with it, and so does what of the tasks found no room in memory. Ray opens its own folder to
+    # everybody; the one around it is ours alone.
     with TemporaryDirectory(prefix="assent-ray-") as folder:
-        yield {"include_dashboard": False, "_temp_dir": folder}
+        yield {
+            "address": "local",  # not one that happens to run here
+            "_node_ip_address": "127.0.0.1",
+            "include_dashboard": False,
+            "_temp_dir": f"{folder}/ray",
+        }
 
 
 @contextmanager
