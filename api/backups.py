@@ -215,9 +215,8 @@ def _restore_postgres(settings: Settings, file: Path) -> None:
 def _restore_releases(settings: Settings, kept: Path) -> None:
     system, releases = fsspec.core.url_to_fs(settings.releases_url)
     try:
-        for path in system.find(
-            releases
-        ):  # and not all at once: `rm` takes the folder's own path for a pattern
+        # One by one: `rm` of all would take the folder's own path for a pattern.
+        for path in system.find(releases):
             system.rm_file(path)
         for path in sorted(kept.rglob("*")):
             if path.is_file():

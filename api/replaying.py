@@ -100,9 +100,8 @@ async def recognise(service: Service) -> None:
         there, fresh = await asyncio.to_thread(register.name), new_id()
         async with service.database.write("") as connection:
             noted = await store.name_register(connection, there or fresh)
-            if (
-                noted and there is None
-            ):  # begun before that is committed: a crash leaves a register to take up
+            # Begun before its name is committed: a crash leaves a register that can be taken up.
+            if noted and there is None:
                 await asyncio.to_thread(register.begin, fresh)
             known = await store.register_name(connection)
     register.expected = known
