@@ -3,16 +3,15 @@
 A sentence says what the person did, never what that might say about them: no diagnosis, no symptom, no "you are".
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import repeat
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 import orjson
 
 from recommender import kernels
-from recommender.page import Page
-from recommender.query import CONTEXT, SOMETHING_NEW, Explain, Floats, Ranking, Rows, Strategy
+from recommender.kernels import Page
+from recommender.query import CONTEXT, SOMETHING_NEW, Explain, Ranking, Rows, Strategy
 from recommender.wording import Wording, wording
 
 OTHER = "other"
@@ -20,11 +19,7 @@ OTHER = "other"
 
 _SHORT: Final = 3
 _IN_A_SENTENCE: Final = 2
-_HEADS = [b'%b{"rank":%d,"resource":' % (b"," if rank > 1 else b"", rank) for rank in range(1, 101)]
-_VALUE = b',"value":'
-_NEXT = b"},{"
-_ENDS = (b"},", b"}")
-"""What stands behind each object of a list but the last, and behind the last."""
+_RANKS = [b'%b{"rank":%d,"resource":' % (b"," if rank > 1 else b"", rank) for rank in range(1, 101)]
 
 
 def items(ranking: Ranking, explain: Explain, locale: str | None = None) -> orjson.Fragment:
@@ -36,13 +31,14 @@ def items(ranking: Ranking, explain: Explain, locale: str | None = None) -> orjs
             others, "full" all contributions and the counterfactuals.
         locale: a BCP 47 tag; sentences are in its language where there is a translation, else in English.
     """
-    page, payloads = Page(len(ranking.rows)), ranking.shelf.payloads
-    page.each([head + payloads[row] for head, row in zip(_HEADS, ranking.rows.tolist(), strict=False)])
+    page = Page(len(ranking.rows))
+    page.each(_RANKS)
+    page.choose(ranking.shelf.payloads, ranking.rows)
     page.all(b',"score":')
-    page.place(page.numbers(ranking.scores))
+    page.number(page.numbers(ranking.scores))
     if ranking.propensities is not None:
         page.all(b',"propensity":')
-        page.place(page.numbers(ranking.propensities))
+        page.number(page.numbers(ranking.propensities))
     if explain == "none":
         page.all(b',"explanation":null}')
     else:
@@ -53,33 +49,27 @@ def items(ranking: Ranking, explain: Explain, locale: str | None = None) -> orjs
 def _explain(page: Page, ranking: Ranking, words: Wording, *, full: bool) -> None:
     """Write why each item is there."""
     n, lines = ranking.values.shape
-    signals = {signal: number for number, signal in enumerate(dict.fromkeys(ranking.line_signals))}
-    groups = np.array([signals[signal] for signal in ranking.line_signals], dtype=np.int64)
-    order: Rows = (-np.abs(ranking.values)).argsort(axis=1, kind="stable")
-    codes = np.empty((n, 3 * (lines if full else min(lines, _SHORT + 1))), dtype=np.int64)
+    signals = {signal: group for group, signal in enumerate(dict.fromkeys(ranking.line_signals))}
+    groups = np.array([*map(signals.__getitem__, ranking.line_signals), len(signals)])
+    told = np.empty((n, lines + 1 + len(signals)))
+    order = np.empty((n, lines if full else min(lines, _SHORT + 1)), dtype=np.int64)
     speaking = np.empty((n, _IN_A_SENTENCE), dtype=np.int64)
-    sums, rest = np.empty((n, len(signals))), np.empty(n)
-    kernels.line_up(
-        ranking.values,
-        order,
-        groups,
-        page.among([_object(OTHER, None) + _VALUE, *_prefixes(ranking)]),
-        page.numbers(ranking.values),
-        page.numbers(rest),
-        page.among(_ENDS),
-        codes,
-        speaking,
-        sums,
-        rest,
-    )
+    kernels.line_up(ranking.values, groups, told, order, speaking)
+    first, step = page.numbers(told), told.shape[1]
     page.all(b',"explanation":{"text":')
-    page.each([orjson.dumps(each) for each in _sentences(ranking, words, speaking)])
+    page.each(_sentences(ranking, words, speaking))
     page.all(b',"contributions":[')
-    page.place(codes)
-    page.all(b'],"by_signal":[')
-    _by_signal(page, signals, sums)
-    page.all(b'],"base":')
-    page.place(page.numbers(ranking.base))
+    heads = [_object(signal, ranking.receipts.get(signal)) for signal in signals]
+    heads.append(_object(OTHER, None))
+    columns = np.array([*ranking.line_columns, len(ranking.shelf.about) - 1])
+    page.lines(order, heads, groups, ranking.shelf.about, columns, first, step)
+    separator = b'],"by_signal":['
+    for group, signal in enumerate(signals):
+        page.all(b'%b{"signal":%b,"value":' % (separator, orjson.dumps(signal)))
+        page.number(first + lines + 1 + group, step)
+        separator = b"},"
+    page.all(b'}],"base":' if signals else b'],"by_signal":[],"base":')
+    page.number(page.numbers(ranking.base))
     page.all(b',"adjustments":[')
     if ranking.adjustments:
         page.each(_adjustments(ranking))
@@ -89,32 +79,9 @@ def _explain(page: Page, ranking: Ranking, words: Wording, *, full: bool) -> Non
     page.all(b"]}}")
 
 
-def _prefixes(ranking: Ranking) -> list[bytes]:
-    """Each line as JSON up to its number."""
-    about = ranking.shelf.about
-    heads = {
-        signal: _object(signal, ranking.receipts.get(signal)) + b","
-        for signal in dict.fromkeys(ranking.line_signals)
-    }
-    return [
-        heads[signal] + about[column] + _VALUE
-        for signal, column in zip(ranking.line_signals, ranking.line_columns, strict=True)
-    ]
-
-
 def _object(signal: str, receipt_id: str | None) -> bytes:
     """The beginning of a contribution."""
-    return orjson.dumps({"signal": signal, "receipt_id": receipt_id})[:-1]
-
-
-def _by_signal(page: Page, signals: Iterable[str], sums: Floats) -> None:
-    """Write what each signal adds to each item (n, G): the sums of its lines."""
-    heads = [_NEXT + b'"signal":%b,"value":' % orjson.dumps(signal) for signal in signals]
-    codes = np.empty((*sums.shape, 2), dtype=np.int64)
-    codes[:, :, 0] = page.among(_first(heads))
-    codes[:, :, 1] = page.numbers(sums)
-    page.place(codes)
-    page.all(b"}" if heads else b"")
+    return orjson.dumps({"signal": signal, "receipt_id": receipt_id})[:-1] + b","
 
 
 def _adjustments(ranking: Ranking) -> list[bytes]:
@@ -129,44 +96,45 @@ def _adjustments(ranking: Ranking) -> list[bytes]:
 
 def _counterfactuals(page: Page, ranking: Ranking) -> None:
     """Write where each item would be without each of S signals, and what would stand in its place."""
-    ranks, names = ranking.ranks.T, ranking.shelf.names
-    heads = [_NEXT + b'"without":%b,"rank":' % orjson.dumps(signal) for signal in ranking.without]
-    instead = [names[row] if row >= 0 else b"null" for row in ranking.instead.T.ravel().tolist()]
-    codes = np.empty((*ranks.shape, 4), dtype=np.int64)
-    codes[:, :, 0] = page.among(_first(heads))
-    codes[:, :, 1] = np.where(ranks > 0, page.numbers(ranks), page.text(b"null"))
-    codes[:, :, 2] = page.text(b',"instead":')
-    codes[:, :, 3] = page.among(instead).reshape(ranks.shape)
-    page.place(codes)
-    page.all(b"}" if heads else b"")
+    for signal, ranks, instead in zip(ranking.without, ranking.ranks, ranking.instead, strict=True):
+        separator = b"" if signal == ranking.without[0] else b","
+        page.all(b'%b{"without":%b,"rank":' % (separator, orjson.dumps(signal)))
+        page.places(ranks)
+        page.all(b',"instead":')
+        page.choose(ranking.shelf.names, instead)
+        page.all(b"}")
 
 
-def _first(heads: list[bytes]) -> list[bytes]:
-    """The heads of objects in a list: in front of the first, no other ends."""
-    return [heads[0].removeprefix(_NEXT[:2]), *heads[1:]] if heads else []
-
-
-def _sentences(ranking: Ranking, words: Wording, speaking: Rows) -> Iterator[str]:
-    """For each item one sentence from the lines that speak most for it (n, 2), -1 for none."""
-    phrases: dict[int, str] = {}  # of lines that other items' sentences had
+def _sentences(ranking: Ranking, words: Wording, speaking: Rows) -> list[bytes]:
+    """For each item one sentence, as JSON, from the lines that speak most for it (n, 2), -1 for none."""
+    made: dict[tuple[int, ...], bytes] = {}  # items often share their lines
+    phrases: dict[int, str] = {}
+    sentences = []
+    for lines in map(tuple, speaking.tolist()):
+        if lines not in made:
+            made[lines] = orjson.dumps(_sentence_of(ranking, words, lines, phrases))
+        sentences.append(made[lines])
     lifted = ranking.adjustments.get(SOMETHING_NEW)
-    chance = repeat(0.0) if lifted is None else lifted.tolist()
-    for lines, lift in zip(speaking.tolist(), chance, strict=False):
-        if lift:
-            yield words.something_new
-            continue
-        about, done = "", list[str]()
-        for line in lines:
-            if line < 0:
-                break
-            phrase = phrases.get(line)
-            if phrase is None:
-                phrase = phrases[line] = _phrase(ranking, words, line)
-            if ranking.line_signals[line] == CONTEXT:
-                about = about or phrase
-            elif phrase not in done:
-                done.append(phrase)
-        yield _sentence(ranking.strategy, words, done, about)
+    if lifted is not None:
+        new = orjson.dumps(words.something_new)
+        sentences = [new if lift else each for lift, each in zip(lifted.tolist(), sentences, strict=True)]
+    return sentences
+
+
+def _sentence_of(ranking: Ranking, words: Wording, lines: Sequence[int], phrases: dict[int, str]) -> str:
+    """One sentence from lines; `phrases` keeps those of lines that other sentences had."""
+    about, done = "", list[str]()
+    for line in lines:
+        if line < 0:
+            break
+        phrase = phrases.get(line)
+        if phrase is None:
+            phrase = phrases[line] = _phrase(ranking, words, line)
+        if ranking.line_signals[line] == CONTEXT:
+            about = about or phrase
+        elif phrase not in done:
+            done.append(phrase)
+    return _sentence(ranking.strategy, words, done, about)
 
 
 def _sentence(strategy: Strategy, words: Wording, done: Sequence[str], about: str) -> str:

@@ -5,8 +5,8 @@ passes and temporary arrays in between. None of them looks after its arguments: 
 """
 
 try:
-    from recommender.kernels.compiled import add_up, best, hide, line_up, rank, weave, weigh
+    from recommender.kernels.compiled import Page, add_up, best, hide, line_up, rank, weigh
 except ImportError:
-    from recommender.kernels.plain import add_up, best, hide, line_up, rank, weave, weigh
+    from recommender.kernels.plain import Page, add_up, best, hide, line_up, rank, weigh
 
-__all__ = ["add_up", "best", "hide", "line_up", "rank", "weave", "weigh"]
+__all__ = ["Page", "add_up", "best", "hide", "line_up", "rank", "weigh"]

@@ -2,9 +2,13 @@
 """The loops of a recommendation, compiled by Cython; what each does and what it takes, `plain` says."""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.math cimport INFINITY
-from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy
+from cpython.list cimport PyList_GET_ITEM
+from cpython.object cimport PyObject
+from libc.math cimport INFINITY, fabs
+from libc.stdlib cimport free, malloc, realloc
+from libc.string cimport memchr, memcpy, memmove
+
+from orjson import OPT_SERIALIZE_NUMPY, dumps
 
 ctypedef long long number
 
@@ -150,83 +154,241 @@ cdef inline bint beats(const double *scores, Py_ssize_t row, Py_ssize_t other) n
 
 def line_up(
     const double[:, ::1] values,
-    const number[:, ::1] order,
     const number[::1] groups,
-    const number[::1] lines,
-    const number[:, ::1] numbers,
-    const number[::1] others,
-    const number[::1] ends,
-    number[:, ::1] codes,
+    double[:, ::1] told,
+    number[:, ::1] order,
     number[:, ::1] speaking,
-    double[:, ::1] sums,
-    double[::1] rest,
 ):
-    cdef Py_ssize_t item, place, told, spoken, room = codes.shape[1] // 3, width = order.shape[1]
-    cdef number line
+    cdef Py_ssize_t item, line, lines = values.shape[1], room = order.shape[1], most = speaking.shape[1]
+    cdef Py_ssize_t count, spoken
+    cdef number left
     cdef double value
-    for item in range(order.shape[0]):
-        codes[item, :], speaking[item, :], sums[item, :], rest[item] = 0, -1, 0.0, 0.0
-        told, spoken = 0, 0
-        for place in range(width):
-            line = order[item, place]
-            value = values[item, line]
-            sums[item, groups[line]] += value
+    for item in range(values.shape[0]):
+        told[item, :], order[item, :], speaking[item, :] = 0.0, -1, -1
+        count, spoken = 0, 0
+        for line in range(lines):
+            value = told[item, line] = values[item, line]
             if value == 0.0:
                 continue
-            if value > 0.0 and spoken < speaking.shape[1]:
-                speaking[item, spoken] = line
-                spoken += 1
-            if told + 1 >= room:
-                rest[item] += value
-            if told < room:
-                codes[item, 3 * told], codes[item, 3 * told + 1] = lines[line + 1], numbers[item, line]
-                codes[item, 3 * told + 2] = ends[0]
-            told += 1
-        if told > room:
-            codes[item, 3 * room - 3], codes[item, 3 * room - 2] = lines[0], others[item]
-            told = room
-        if told:
-            codes[item, 3 * told - 1] = ends[1]
-
-
-def weave(list texts, const number[::1] codes, bytes numbers):
-    cdef const char *begun = PyBytes_AS_STRING(numbers) + 1  # behind the bracket
-    cdef const char *end = PyBytes_AS_STRING(numbers) + PyBytes_GET_SIZE(numbers) - 1
-    cdef const char *stop
-    cdef char *to
-    cdef bytes text, written
-    cdef Py_ssize_t place, count = 1, size = 0
-    cdef const char *at = begun
-    while at < end:
-        count += at[0] == b","
-        at += 1
-    cdef Py_ssize_t *starts = <Py_ssize_t *> malloc((count + 1) * sizeof(Py_ssize_t))
-    if starts == NULL:
-        raise MemoryError
-    starts[0], count = 0, 1
-    for place in range(end - begun):
-        if begun[place] == b",":
-            starts[count] = place + 1
+            told[item, lines + 1 + groups[line]] += value
+            left = insert(&values[item, 0], line, &order[item, 0], min(count, room), room)
+            if left >= 0:
+                told[item, lines] += values[item, left]
             count += 1
-    starts[count] = end - begun + 1
-    try:
-        for place in range(codes.shape[0]):
-            if codes[place] >= 0:
-                text = texts[codes[place]]
-                size += PyBytes_GET_SIZE(text)
-            else:
-                size += starts[-codes[place]] - starts[~codes[place]] - 1
-        written = PyBytes_FromStringAndSize(NULL, size)
-        to = PyBytes_AS_STRING(written)
-        for place in range(codes.shape[0]):
-            if codes[place] >= 0:
-                text = texts[codes[place]]
-                size = PyBytes_GET_SIZE(text)
-                memcpy(to, PyBytes_AS_STRING(text), size)
-            else:
-                size = starts[-codes[place]] - starts[~codes[place]] - 1
-                memcpy(to, begun + starts[~codes[place]], size)
-            to += size
-    finally:
-        free(starts)
-    return written
+            if value > 0.0:
+                insert(&values[item, 0], line, &speaking[item, 0], min(spoken, most), most)
+                spoken += 1
+        if count > room > 0:
+            told[item, lines] += values[item, order[item, room - 1]]
+            order[item, room - 1] = lines
+
+
+cdef number insert(const double *values, number line, number *order, Py_ssize_t kept, Py_ssize_t room) noexcept:
+    """Insert a line by the size of its value, behind its equals; return the line that is left without room, or -1."""
+    cdef Py_ssize_t low = 0, high = kept, middle
+    cdef number left = -1
+    while low < high:
+        middle = (low + high) // 2
+        if fabs(values[order[middle]]) >= fabs(values[line]):
+            low = middle + 1
+        else:
+            high = middle
+    if kept == room:
+        if low == room:
+            return line
+        kept -= 1
+        left = order[kept]
+    memmove(&order[low + 1], &order[low], (kept - low) * sizeof(number))
+    order[low] = line
+    return left
+
+
+cdef enum Kind:
+    SHARED, OWN, CHOSEN, PLACE, NUMBER, LINES
+
+
+cdef struct Column:
+    Kind kind
+    PyObject *texts
+    PyObject *heads
+    const number *rows
+    const number *groups
+    const number *order
+    Py_ssize_t width
+    Py_ssize_t first
+    Py_ssize_t step
+
+
+cdef struct Text:
+    char *data
+    Py_ssize_t size
+    Py_ssize_t room
+
+
+cdef class Page:
+    cdef Py_ssize_t pieces, size, room, counted
+    cdef Column *columns
+    cdef list held
+    cdef list values
+
+    def __cinit__(self, Py_ssize_t pieces):
+        self.pieces, self.size, self.room, self.counted = pieces, 0, 0, 0
+        self.columns, self.held, self.values = NULL, [], []
+
+    def __dealloc__(self):
+        free(self.columns)
+
+    cdef Column *column(self, Kind kind) except NULL:
+        cdef Column *columns
+        if self.size == self.room:
+            self.room = 2 * self.room + 32
+            columns = <Column *> realloc(self.columns, self.room * sizeof(Column))
+            if columns == NULL:
+                raise MemoryError
+            self.columns = columns
+        self.size += 1
+        self.columns[self.size - 1].kind = kind
+        return &self.columns[self.size - 1]
+
+    def all(self, bytes text not None):
+        self.held.append(text)
+        self.column(SHARED).texts = <PyObject *> text
+
+    def each(self, list texts not None):
+        self.held.append(texts)
+        self.column(OWN).texts = <PyObject *> texts
+
+    def choose(self, list texts not None, const number[::1] rows):
+        cdef Column *column = self.column(CHOSEN)
+        self.held.append((texts, rows.base))
+        column.texts, column.rows = <PyObject *> texts, start_of(rows)
+
+    def places(self, const number[::1] places):
+        self.held.append(places.base)
+        self.column(PLACE).rows = start_of(places)
+
+    def numbers(self, values):
+        cdef Py_ssize_t first = self.counted
+        if values.size:
+            self.values.append(values.ravel())
+            self.counted += values.size
+        return first
+
+    def number(self, Py_ssize_t first, Py_ssize_t step=1):
+        cdef Column *column = self.column(NUMBER)
+        column.first, column.step = first, step
+
+    def lines(
+        self,
+        const number[:, ::1] order,
+        list heads not None,
+        const number[::1] groups,
+        list texts not None,
+        const number[::1] columns,
+        Py_ssize_t first,
+        Py_ssize_t step,
+    ):
+        cdef Column *column = self.column(LINES)
+        self.held.append((order.base, heads, groups.base, texts, columns.base))
+        column.heads, column.groups = <PyObject *> heads, start_of(groups)
+        column.texts, column.rows = <PyObject *> texts, start_of(columns)
+        column.order, column.width = &order[0, 0] if order.shape[0] and order.shape[1] else NULL, order.shape[1]
+        column.first, column.step = first, step
+
+    def written(self):
+        cdef bytes numbers = b",".join([dumps(values, option=OPT_SERIALIZE_NUMPY)[1:-1] for values in self.values])
+        cdef const char **starts = <const char **> malloc((self.counted + 1) * sizeof(const char *))
+        cdef Text to = Text(NULL, 0, 0)
+        cdef Py_ssize_t piece, place
+        try:
+            if starts == NULL:
+                raise MemoryError
+            find_numbers(numbers, self.counted, starts)
+            for piece in range(self.pieces):
+                for place in range(self.size):
+                    write(&to, &self.columns[place], piece, starts)
+            return PyBytes_FromStringAndSize(to.data, to.size)
+        finally:
+            free(starts)
+            free(to.data)
+
+
+cdef const number *start_of(const number[::1] numbers) noexcept:
+    return &numbers[0] if numbers.shape[0] else NULL
+
+
+cdef void find_numbers(bytes numbers, Py_ssize_t count, const char **starts) noexcept:
+    """Where each number starts; behind the last, where one more would."""
+    cdef const char *at = PyBytes_AS_STRING(numbers)
+    cdef const char *end = at + PyBytes_GET_SIZE(numbers)
+    cdef Py_ssize_t place
+    for place in range(count):
+        starts[place] = at
+        at = <const char *> memchr(at, c",", end - at)
+        at = end + 1 if at == NULL else at + 1
+    starts[count] = at
+
+
+cdef int write(Text *to, const Column *column, Py_ssize_t piece, const char **starts) except -1:
+    """Write what a column has for one piece."""
+    cdef Py_ssize_t place
+    cdef number line
+    if column.kind == SHARED:
+        put_text(to, column.texts)
+    elif column.kind == OWN:
+        put_text(to, PyList_GET_ITEM(<list> column.texts, piece))
+    elif column.kind == CHOSEN:
+        if column.rows[piece] < 0:
+            put(to, b"null", 4)
+        else:
+            put_text(to, PyList_GET_ITEM(<list> column.texts, column.rows[piece]))
+    elif column.kind == PLACE:
+        if column.rows[piece] <= 0:
+            put(to, b"null", 4)
+        else:
+            put_whole(to, column.rows[piece])
+    elif column.kind == NUMBER:
+        put_number(to, starts, column.first + piece * column.step)
+    else:
+        for place in range(column.width):
+            line = column.order[piece * column.width + place]
+            if line < 0:
+                break
+            if place:
+                put(to, b",", 1)
+            put_text(to, PyList_GET_ITEM(<list> column.heads, column.groups[line]))
+            put_text(to, PyList_GET_ITEM(<list> column.texts, column.rows[line]))
+            put_number(to, starts, column.first + piece * column.step + line)
+            put(to, b"}", 1)
+    return 0
+
+
+cdef inline int put_text(Text *to, PyObject *text) except -1:
+    return put(to, PyBytes_AS_STRING(<bytes> text), PyBytes_GET_SIZE(<bytes> text))
+
+
+cdef inline int put_number(Text *to, const char **starts, Py_ssize_t which) except -1:
+    return put(to, starts[which], starts[which + 1] - starts[which] - 1)
+
+
+cdef int put_whole(Text *to, number whole) except -1:
+    cdef char digits[20]
+    cdef Py_ssize_t place = 20
+    while whole:
+        place -= 1
+        digits[place] = c"0" + whole % 10
+        whole //= 10
+    return put(to, &digits[place], 20 - place)
+
+
+cdef inline int put(Text *to, const char *text, Py_ssize_t size) except -1:
+    cdef char *data
+    if to.size + size > to.room:
+        to.room = 2 * (to.size + size) + 8192
+        data = <char *> realloc(to.data, to.room)
+        if data == NULL:
+            raise MemoryError
+        to.data = data
+    memcpy(to.data + to.size, text, size)
+    to.size += size
+    return 0

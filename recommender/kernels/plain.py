@@ -3,9 +3,12 @@
 Results are written into arrays that the caller hands in. Rows, lines and signals are int64, weights and scores float64.
 """
 
+from collections.abc import Callable
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
@@ -107,61 +110,107 @@ def rank(scores: Floats, rows: Numbers, places: Numbers) -> None:
         found[:] = place_of[rows]
 
 
-def line_up(
-    values: Floats,
-    order: Numbers,
-    groups: Numbers,
-    lines: Numbers,
-    numbers: Numbers,
-    others: Numbers,
-    ends: Numbers,
-    codes: Numbers,
-    speaking: Numbers,
-    sums: Floats,
-    rest: Floats,
-) -> None:
-    """Line up the contributions of each item as `Page` writes them: text, number and end of each, those of zero left out.
+def line_up(values: Floats, groups: Numbers, told: Floats, order: Numbers, speaking: Numbers) -> None:
+    """Line up what adds to each item: by size, whatever the sign, and what adds nothing left out.
 
     Args:
         values: (n, L) what each line adds to each item.
-        order: (n, L) the lines of each item, by size.
         groups: (L,) the group of each line.
-        lines: (1 + L,) the codes of the lines' texts; the first stands for all lines that there is no room for.
-        numbers: (n, L) the codes of `values`.
-        others: (n,) the codes of `rest`.
-        ends: (2,) the codes of what ends a contribution, and of what ends the last one.
-        codes: (n, 3 k) takes the codes of up to k contributions; what there is no room for is one, the last.
-        speaking: (n, m) takes the first lines that add something, -1 where there are no more.
-        sums: (n, G) takes the sum of each group.
-        rest: (n,) takes the sum of what there is no room for.
+        told: (n, L + 1 + G) takes the values, the sum of those that there is no room for, and the sum of each group.
+        order: (n, k) takes the lines of each item, -1 where there are no more; where there are more than k, the last
+            is L: all that there is no room for.
+        speaking: (n, m) takes the first lines that add something above 0, -1 where there are no more.
     """
-    n, room = len(order), codes.shape[1] // 3
-    sums[:] = values @ (groups[:, None] == np.arange(sums.shape[1]))
-    ordered = values[np.arange(n)[:, None], order]
-    told = np.count_nonzero(ordered, axis=1)
-    rest[:] = ordered[:, room - 1 :].sum(axis=1) if room else 0.0
-    codes[:], speaking[:] = 0, -1
-    for item in range(n):
-        most = order[item, ordered[item] > 0][: speaking.shape[1]]
+    lines, room = values.shape[1], order.shape[1]
+    told[:, :lines], told[:, lines], order[:], speaking[:] = values, 0.0, -1, -1
+    told[:, lines + 1 :] = values @ (groups[:, None] == np.arange(told.shape[1] - lines - 1))
+    for item, own in enumerate(values):
+        by_size = (-np.abs(own)).argsort(kind="stable")
+        by_size = by_size[own[by_size] != 0.0]
+        most = by_size[own[by_size] > 0.0][: speaking.shape[1]]
         speaking[item, : len(most)] = most
-        shown = order[item, : told[item]][:room]
-        mine = codes[item].reshape(room, 3)[: len(shown)]
-        mine[:, 0], mine[:, 1], mine[:, 2] = lines[1 + shown], numbers[item, shown], ends[0]
-        if told[item] > room:
-            mine[-1, :2] = lines[0], others[item]
-        mine[-1:, 2] = ends[1]
+        order[item, : len(by_size)] = by_size[:room]
+        if len(by_size) > room:
+            told[item, lines] = own[by_size[max(room - 1, 0) :]].sum()
+            order[item, -1:] = lines
 
 
-def weave(texts: list[bytes], codes: Numbers, numbers: bytes) -> bytes:
-    """Write texts and numbers, one after the other.
+class Page:
+    """n pieces of JSON, one after the other, filled column by column: each method but `numbers` says what comes next in every piece.
 
-    Args:
-        texts: what a code from 0 stands for.
-        codes: (n,) what is written: a text by its place, a number by the complement of its place.
-        numbers: a JSON array of numbers.
+    Text that pieces share is made once, and numbers are made text all at once, when all is written.
     """
-    told = numbers[1:-1].split(b",")
-    return b"".join([texts[code] if code >= 0 else told[~code] for code in codes.tolist()])
+
+    def __init__(self, pieces: int) -> None:
+        self._pieces = pieces
+        self._columns: list[Callable[[int, list[bytes]], bytes]] = []
+        self._values: list[NDArray[Any]] = []
+        self._counted = 0
+
+    def all(self, text: bytes) -> None:
+        """Write the same in each piece."""
+        self._columns.append(lambda _piece, _numbers: text)
+
+    def each(self, texts: list[bytes]) -> None:
+        """Write to each piece its own of n texts."""
+        self._columns.append(lambda piece, _numbers: texts[piece])
+
+    def choose(self, texts: list[bytes], rows: Numbers) -> None:
+        """Write to each piece the text that one of n rows names; null for -1."""
+        self._columns.append(lambda piece, _numbers: texts[rows[piece]] if rows[piece] >= 0 else b"null")
+
+    def places(self, places: Numbers) -> None:
+        """Write to each piece one of n places, which count from 1; null for 0."""
+        self._columns.append(lambda piece, _numbers: b"%d" % places[piece] if places[piece] > 0 else b"null")
+
+    def numbers(self, values: NDArray[Any]) -> int:
+        """Take numbers, of any shape; where the first of them stands among all that were taken."""
+        first = self._counted
+        self._counted += values.size
+        if values.size:
+            self._values.append(values.ravel())
+        return first
+
+    def number(self, first: int, step: int = 1) -> None:
+        """Write to each piece the number that stands a step behind the one of the piece before."""
+        self._columns.append(lambda piece, numbers: numbers[first + piece * step])
+
+    def lines(
+        self,
+        order: Numbers,
+        heads: list[bytes],
+        groups: Numbers,
+        texts: list[bytes],
+        columns: Numbers,
+        first: int,
+        step: int,
+    ) -> None:
+        """Write to each piece the objects of a list: of each the head of its group, its text, its number and the end.
+
+        Args:
+            order: (n, k) the lines of each piece, up to the first -1.
+            heads: what the objects of each group begin with.
+            groups: (lines,) the group of each line.
+            texts: what stands between a head and a number.
+            columns: (lines,) the place of each line's text.
+            first: where the number of the first piece's line 0 stands.
+            step: how far the numbers of one piece are behind those of the piece before.
+        """
+
+        def objects(piece: int, numbers: list[bytes]) -> bytes:
+            shown = takewhile(lambda line: line >= 0, order[piece].tolist())
+            return b",".join(
+                heads[groups[line]] + texts[columns[line]] + numbers[first + piece * step + line] + b"}"
+                for line in shown
+            )
+
+        self._columns.append(objects)
+
+    def written(self) -> bytes:
+        """All pieces, one after the other."""
+        told = [orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1] for values in self._values]
+        numbers = b",".join(told).split(b",")
+        return b"".join([column(piece, numbers) for piece in range(self._pieces) for column in self._columns])
 
 
 def _ordered(scores: Floats, bound: Any) -> Numbers:

@@ -80,44 +80,80 @@ def test_lists(random: np.random.Generator, lists: int, resources: int, values: 
         assert np.array_equal(one, other)
 
 
-@given(seeds, st.integers(0, 5), st.integers(0, 9), st.integers(1, 3), st.integers(1, 5))
+@given(seeds, st.integers(0, 5), st.integers(0, 40), st.integers(1, 3), st.integers(0, 50))
 @settings(deadline=None)
-def test_contributions(random: np.random.Generator, items: int, lines: int, groups: int, most: int) -> None:
+def test_contributions(random: np.random.Generator, items: int, lines: int, groups: int, room: int) -> None:
     """Those that add nothing are left out, what there is no room for is one, and the sums are those of the groups."""
     values = random.integers(-3, 4, (items, lines)).astype(float)
-    order = (-np.abs(values)).argsort(axis=1, kind="stable")
-    of_line, room = random.integers(0, groups, lines), min(lines, most)
-    texts, numbers = np.arange(100, 101 + lines), np.arange(-1, -1 - values.size, -1).reshape(values.shape)
-    others, ends = np.arange(-1001, -1001 - items, -1), np.array([50, 51])
-    told = []
+    of_line = random.integers(0, groups, lines)
+    answers = []
     for module in (plain, compiled):
-        codes, speaking = np.full((items, 3 * room), -7), np.full((items, 2), -7)
-        sums, rest = np.full((items, groups), np.nan), np.full(items, np.nan)
-        module.line_up(
-            values, order, of_line, texts, numbers, others, ends, codes, speaking, sums, rest
-        )  # fmt: skip
-        told.append((codes, speaking, sums, np.where((codes == 100).any(axis=1), rest, 0.0)))
-    for one, other in zip(*told, strict=True):
+        told = np.full((items, lines + 1 + groups), np.nan)
+        order, speaking = np.full((items, room), -7), np.full((items, 2), -7)
+        module.line_up(values, of_line, told, order, speaking)
+        answers.append((told, order, speaking))
+    for one, other in zip(*answers, strict=True):
         assert np.array_equal(one, other)
-    for codes, own in zip(told[1][0], values, strict=True):
-        written = codes[codes != 0].reshape(-1, 3)
-        assert len(written) == min(np.count_nonzero(own), room)
-        assert [*written[:, 2]] == [50] * (len(written) - 1) + [51] * (len(written) > 0)
+    for own, sums, shown in zip(values, *answers[1][:2], strict=True):
+        assert np.array_equal(sums[:lines], own)
+        kept = shown[shown >= 0]
+        assert len(kept) == min(np.count_nonzero(own), room)
+        if room:
+            assert sums[kept].sum() == own.sum() == sums[lines + 1 :].sum()
 
 
-@given(seeds, st.integers(0, 5), st.integers(0, 9))
+@given(seeds, st.integers(0, 3), st.integers(1, 30))
 @settings(deadline=None)
-def test_texts_and_numbers(random: np.random.Generator, columns: int, count: int) -> None:
-    """In any order and as often as wanted, whatever the numbers look like."""
-    texts = [b"", b"a", b"something longer:", b","]
-    values = random.normal(size=count) * 10.0 ** random.integers(-9, 9, count)
-    numbers = orjson.dumps([*values.tolist(), 7, None])
-    codes = random.integers(-2 - count, len(texts), 10 * columns)
-    one, other = (module.weave(texts, codes, numbers) for module in (plain, compiled))
-    assert one == other
-
-
-def test_without_a_number_texts_are_written_all_the_same() -> None:
-    """A page may hold none."""
+def test_pieces_are_written_column_by_column(random: np.random.Generator, pieces: int, lines: int) -> None:
+    """What all share, what each has of its own, places, numbers of any size, and lists of objects."""
+    of_line, columns = random.integers(0, 2, lines), random.integers(0, 3, lines)
+    values = random.normal(size=(pieces, lines)) * 10.0 ** random.integers(-9, 9, (pieces, lines))
+    order = np.array([random.permutation(lines) for _ in range(pieces)], dtype=np.int64).reshape(
+        pieces, lines
+    )
+    order[random.random(order.shape) < 0.1] = -1
+    rows, counted = random.integers(-1, 3, pieces), random.integers(0, 2**40, pieces)
+    written = []
     for module in (plain, compiled):
-        assert module.weave([b"", b"a"], np.array([1, 0, 1]), b"[]") == b"aa"
+        page = module.Page(pieces)
+        page.each([b'{"own":"%d"' % piece for piece in range(pieces)])
+        page.all(b',"chosen":')
+        page.choose([b'"a"', b"{}", b"[1]"], rows)
+        page.all(b',"place":')
+        page.places(counted)
+        page.all(b',"list":[')
+        page.numbers(counted)
+        first = page.numbers(values)
+        texts = [b'"x":', b'"longer name":', b'"y":']
+        page.lines(order, [b'{"of":1,', b'{"of":2,'], of_line, texts, columns, first, lines)
+        page.all(b'],"second":')
+        page.number(first + lines - 1, lines)
+        page.all(b"}\n")
+        written.append(page.written())
+    assert written[0] == written[1]
+    for piece, text in enumerate(written[0].splitlines()):
+        told = orjson.loads(text)
+        assert told["place"] == (counted[piece] or None)
+        assert told["second"] == values[piece, -1]
+        until = [*order[piece].tolist(), -1].index(-1)
+        listed = [next(reversed(each.values())) for each in told["list"]]
+        assert listed == values[piece, order[piece, :until]].tolist()
+
+
+def test_a_page_without_numbers() -> None:
+    """Nor need there be any pieces."""
+    for module in (plain, compiled):
+        page = module.Page(2)
+        page.all(b"a")
+        assert page.written() == b"aa"
+        assert module.Page(0).written() == b""
+
+
+def test_numbers_are_looked_at_last() -> None:
+    """They may be filled in after they were taken."""
+    for module in (plain, compiled):
+        page, values = module.Page(2), np.zeros(2)
+        page.number(page.numbers(values))
+        page.all(b" ")
+        values[:] = 1.5, 2.5
+        assert page.written() == b"1.5 2.5 "
