@@ -42,14 +42,14 @@ def _at(size: int) -> list[Row]:
     history = _history(size)
     granted = dict.fromkeys(SIGNALS, "5feceb66ffc86f38d952786c6d696c79")
     plain, full = Query(limit=LIMIT, explain="none"), Query(limit=LIMIT, explain="full")
-    scorer, config = ranker._scorer, ranker._scorer.config  # type: ignore[union-attr]  # noqa: SLF001  its parts are what is measured
-    told = read_lines(history, list(granted), ranker.shelf.features, config)
-    columns, whole_profile, listed = np.array(told.columns), np.array([-1]), np.ones(size, dtype=np.bool_)
-    vectors, _ = scorer.vectors(told.weights(whole_profile, config), columns)  # type: ignore[union-attr]  # there is one
+    scorer, weighing = ranker._scorer, ranker._scorer.weighing  # type: ignore[union-attr]  # noqa: SLF001  its parts are what is measured
+    told = read_lines(history, list(granted), ranker.shelf.features, weighing)
+    whole_profile, listed = np.array([-1]), np.ones(size, dtype=np.bool_)
+    vectors, _ = scorer.vectors(told.weights(whole_profile, weighing), told.columns)  # type: ignore[union-attr]  # there is one
     short, whole = (ranker.rank(history, granted, query, NOW) for query in (plain, full))
 
-    profile = _best(lambda: read_lines(history, list(granted), ranker.shelf.features, config)) + _best(
-        lambda: scorer.vectors(told.weights(whole_profile, config), columns)  # type: ignore[union-attr]  # there is one
+    profile = _best(lambda: read_lines(history, list(granted), ranker.shelf.features, weighing)) + _best(
+        lambda: scorer.vectors(told.weights(whole_profile, weighing), told.columns)  # type: ignore[union-attr]  # there is one
     )
     scores = _best(lambda: scorer.scores(vectors, listed))  # type: ignore[union-attr]  # there is one
     ranking = _best(lambda: ranker.rank(history, granted, plain, NOW))

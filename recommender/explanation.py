@@ -50,7 +50,7 @@ def _explain(page: Page, ranking: Ranking, words: Wording, *, full: bool) -> Non
     """Write why each item is there."""
     n, lines = ranking.values.shape
     signals = {signal: group for group, signal in enumerate(dict.fromkeys(ranking.line_signals))}
-    groups = np.array([*map(signals.__getitem__, ranking.line_signals), len(signals)])
+    groups = np.array([signals[signal] for signal in ranking.line_signals], dtype=np.int64)
     told = np.empty((n, lines + 1 + len(signals)))
     order = np.empty((n, lines if full else min(lines, _SHORT + 1)), dtype=np.int64)
     speaking = np.empty((n, _IN_A_SENTENCE), dtype=np.int64)
@@ -60,9 +60,8 @@ def _explain(page: Page, ranking: Ranking, words: Wording, *, full: bool) -> Non
     page.each(_sentences(ranking, words, speaking))
     page.all(b',"contributions":[')
     heads = [_object(signal, ranking.receipts.get(signal)) for signal in signals]
-    heads.append(_object(OTHER, None))
-    columns = np.array([*ranking.line_columns, len(ranking.shelf.about) - 1])
-    page.lines(order, heads, groups, ranking.shelf.about, columns, first, step)
+    rest = _object(OTHER, None) + b'"value":'
+    page.lines(order, heads, groups, ranking.shelf.about, ranking.line_columns, rest, first, step)
     separator = b'],"by_signal":['
     for group, signal in enumerate(signals):
         page.all(b'%b{"signal":%b,"value":' % (separator, orjson.dumps(signal)))

@@ -1,124 +1,120 @@
 """A person's permitted events as lines: each is one signal with one thing, and has one weight in the profile."""
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
-from itertools import pairwise
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from operator import gt
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from consent.signals import SIGNALS
 from recommender import kernels
 from recommender.history import content
 from recommender.profile import MOOD_BANDS, Family, Features, ProfileConfig
-from recommender.query import HistoryEvent
+from recommender.query import Floats, HistoryEvent, Rows
 
 SIGNAL_IDS = tuple(SIGNALS)
 SIGNAL_NUMBERS = {name: number for number, name in enumerate(SIGNAL_IDS)}
 
-_JUDGED = frozenset({"ratings", "check_ins"})
-_UNTRAINED = ProfileConfig()
+_KINDS = {"impressions": kernels.SHOWN, "ratings": kernels.RATED, "check_ins": kernels.FELT}
 
 
 @dataclass(slots=True)
 class Lines:
-    """What the ranker knows of a person while it answers. Signals are told by their numbers in `SIGNAL_IDS`.
+    """What the ranker knows of a person while it answers. Signals are told by their numbers in `SIGNAL_IDS`."""
 
-    `signals`, `columns` and `strengths` have one entry per line: its signal, its feature, and how much one of its
-    events counts. `events` has, per family, the line of every event that counts, newest first. `seen` and
-    `concerns` name the rows of the resources used, and the topics named, by signal. `shown` and `disliked` are the
-    rows of resources that were shown, and of those that were rated low.
-    """
+    signals: Rows
+    """(L + C,) the signal of each line; behind the person's own come the topics of the call itself, as `CONTEXT`."""
+    columns: Rows
+    """(L + C,) the feature of each line."""
+    strengths: Floats
+    """(L + C,) how much one event of each line counts; 0 for the call's."""
+    events: Rows
+    """The line of every event that counts, family after family, newest first in each."""
+    starts: Rows
+    """Where each family starts in `events`, and where the last one ends."""
+    own: int
+    """L: how many lines are the person's own."""
+    seen: dict[int, list[int]]
+    """By signal, the rows of the resources that were used."""
+    concerns: dict[int, list[str]]
+    """By signal, the topics that were named."""
+    shown: list[int]
+    """The row of a resource for every time that one was shown."""
+    disliked: list[int]
+    """The rows of resources that were rated low."""
 
-    signals: list[int] = field(default_factory=list)
-    columns: list[int] = field(default_factory=list)
-    strengths: list[float] = field(default_factory=list)
-    events: Sequence[list[int]] = field(default_factory=lambda: tuple([] for _ in Family))
-    seen: dict[int, list[int]] = field(default_factory=dict)
-    concerns: dict[int, list[str]] = field(default_factory=dict)
-    shown: list[int] = field(default_factory=list)
-    disliked: list[int] = field(default_factory=list)
-
-    def weights(self, removed: NDArray[np.int64], config: ProfileConfig) -> NDArray[np.float64]:
-        """(profiles, lines) the weight of each line, in a profile for each signal that is left out."""
-        signals, strengths = np.array(self.signals, dtype=np.int64), np.array(self.strengths)
-        windows = np.array(config.windows)
-        weights: NDArray[np.float64] = np.zeros((len(removed), len(signals)))
-        for events, family_weight in zip(self.events, config.family_weights, strict=True):
-            if events:
-                share = family_weight / len(windows)
-                kernels.weigh(np.array(events), signals, strengths, removed, windows, share, weights)
+    def weights(self, removed: Rows, weighing: "Weighing") -> Floats:
+        """(profiles, L + C) the weight of each line, in a profile for each signal that is left out."""
+        weights: Floats = np.zeros((len(removed), len(self.columns)))
+        kernels.weigh(
+            self.events,
+            self.starts,
+            self.signals,
+            self.strengths,
+            removed,
+            weighing.windows,
+            weighing.shares,
+            weights,
+        )
+        if self.own < len(self.columns):
+            weights[:, self.own :] = weighing.context / (len(self.columns) - self.own)
         return weights
 
 
-def read_lines(  # noqa: C901, PLR0912  one loop over a person's events, on every request: a call per event would double it
+class Weighing:
+    """How events weigh, as the loops take it; made once for a configuration.
+
+    Args:
+        config: that of a release; None where there is none: then nothing weighs, and only what was seen, shown and
+            named is kept.
+    """
+
+    def __init__(self, config: ProfileConfig | None) -> None:
+        told = config or ProfileConfig(strengths={})
+        self.windows = np.array(told.windows)
+        self.shares = np.array(told.family_weights) / len(told.windows)
+        self.context = told.family_weights[Family.INTEREST]
+        """What the topics of a call weigh together."""
+        self.rules: Mapping[str, kernels.Rule] = {
+            name: (
+                number,
+                told.strengths.get(name, 0.0),
+                _KINDS.get(name, kernels.COUNTS),
+                told.liked_from,
+            )
+            for name, number in SIGNAL_NUMBERS.items()
+        }
+
+
+def read_lines(
     history: Iterable[HistoryEvent | tuple[Any, ...]],
-    signals: Collection[str],
+    signals: Iterable[str],
     features: Features,
-    config: ProfileConfig | None,
+    weighing: Weighing,
+    context: Sequence[int] = (),
 ) -> Lines:
     """Read a person's events, newest first, keeping those of the signals given and no other.
 
     Events of the same moment are taken in the order of their content, so that the order of the rows never matters.
-    Without a configuration (no release) nothing weighs, and only what was seen, shown and named is kept.
+    `context` are the features of the topics of the call itself.
     """
-    told = Lines()
-    numbers = {name: SIGNAL_NUMBERS[name] for name in signals}
-    strengths = {} if config is None else config.strengths
-    liked_from = (config or _UNTRAINED).liked_from
-    rows, width = features.resource_index, len(features)
-    engaged = told.events[Family.ENGAGEMENT]
-    places: dict[int, int] = {}
-    liked: set[int] = set()
-    taken_back: set[int] = set()
-    for signal, resource_id, topic, value, _ in _in_order(history, features):
-        number = numbers.get(signal)
-        if number is None:
-            continue
-        if resource_id is not None:  # most events are about a resource: `Features.column` in short
-            column, events = rows.get(resource_id), engaged
-            if column is None:
-                continue
-            if signal == "impressions":  # what was merely shown may come back
-                told.shown.append(column)
-            else:
-                told.seen.setdefault(number, []).append(column)
-        else:
-            if topic is not None:
-                told.concerns.setdefault(number, []).append(topic)
-            found = features.column(None, topic, value)
-            if found is None:
-                continue
-            column, events = found[0], told.events[found[1]]
-        strength = strengths.get(signal, 0.0)
-        if signal in _JUDGED and not _speaks_for(signal, value, liked_from):
-            if signal == "ratings" and resource_id is not None:
-                taken_back.add(column)  # whatever was said before
-                if column not in liked:
-                    told.disliked.append(column)
-            continue
-        if signal == "ratings":
-            if column in taken_back:
-                continue
-            liked.add(column)  # since it was rated low
-        if strength <= 0.0:
-            continue
-        key = number * width + column
-        line = places.get(key)
-        if line is None:
-            places[key] = line = len(told.columns)
-            told.signals.append(number)
-            told.columns.append(column)
-            told.strengths.append(strength)
-        events.append(line)
-    return told
+    rules = {name: weighing.rules[name] for name in signals}
+    first_band = len(features) - MOOD_BANDS
+    rows = _in_order(history, features)
+    return Lines(
+        *kernels.read(
+            rows, rules, features.resource_index, features.topic_index, first_band, MOOD_BANDS, [*context]
+        )
+    )
 
 
 def _in_order(history: Iterable[Any], features: Features) -> list[Any]:
     """Newest first, and those of one moment as training has them."""
     rows = list(history)
-    if all(newer[4] > older[4] for newer, older in pairwise(rows)):
+    times = [row[4] for row in rows]
+    if all(map(gt, times, islice(times, 1, None))):
         return rows
     resource, topic = features.resource_index, features.topic_index
     mixed = content(
@@ -129,10 +125,3 @@ def _in_order(history: Iterable[Any], features: Features) -> list[Any]:
     ).tolist()
     places = sorted(range(len(rows)), key=lambda place: (rows[place][4], mixed[place]), reverse=True)
     return [rows[place] for place in places]
-
-
-def _speaks_for(signal: str, value: float | None, liked_from: float) -> bool:
-    """Whether the value of an event lets it count, as in `profile.event_strengths`: liked enough, a band there is."""
-    if value is None:
-        return False
-    return value >= liked_from if signal == "ratings" else 1 <= value <= MOOD_BANDS

@@ -76,28 +76,14 @@ class Features:
         return len(self.resources) + len(self.topics) + MOOD_BANDS
 
     @cached_property
-    def resource_index(self) -> Mapping[str, int]:
+    def resource_index(self) -> dict[str, int]:
         """Column of a resource by its id."""
         return {name: column for column, name in enumerate(self.resources)}
 
     @cached_property
-    def topic_index(self) -> Mapping[str, int]:
+    def topic_index(self) -> dict[str, int]:
         """Column of a topic by its id."""
         return {name: column for column, name in enumerate(self.topics, start=len(self.resources))}
-
-    def column(
-        self, resource_id: str | None, topic: str | None, value: float | None
-    ) -> tuple[int, Family] | None:
-        """The column and family of one event; None when it names nothing that is a feature."""
-        if resource_id is not None:
-            column = self.resource_index.get(resource_id)
-            return None if column is None else (column, Family.ENGAGEMENT)
-        if topic is not None:
-            column = self.topic_index.get(topic)
-            return None if column is None else (column, Family.INTEREST)
-        if value is None or not 1 <= value <= MOOD_BANDS:
-            return None
-        return len(self.resources) + len(self.topics) + int(value) - 1, Family.MOOD
 
 
 def event_strengths(

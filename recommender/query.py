@@ -143,8 +143,8 @@ class Ranking:
     """By name, (n,) what a rule adds to each item, 0 where it adds nothing."""
     line_signals: Sequence[str]
     """L signals, or `CONTEXT`."""
-    line_columns: Sequence[int]
-    """L features of the shelf."""
+    line_columns: Rows
+    """(L,) features of the shelf."""
     receipts: Mapping[str, str | None]
     """The consent behind each signal."""
     without: Sequence[str]
@@ -172,7 +172,11 @@ class Ranking:
 
     def line(self, number: int) -> Line:
         """One line."""
-        signal, column, features = self.line_signals[number], self.line_columns[number], self.shelf.features
+        signal, column, features = (
+            self.line_signals[number],
+            int(self.line_columns[number]),
+            self.shelf.features,
+        )
         resources, named = len(features.resources), len(features.resources) + len(features.topics)
         return Line(
             signal,

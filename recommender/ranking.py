@@ -23,7 +23,7 @@ from recommender.editorial import UNIT as EDITORIAL_UNIT
 from recommender.editorial import Editorial
 from recommender.exploration import explore
 from recommender.filters import Filters
-from recommender.lines import SIGNAL_IDS, SIGNAL_NUMBERS, Lines, read_lines
+from recommender.lines import SIGNAL_IDS, SIGNAL_NUMBERS, Lines, Weighing, read_lines
 from recommender.query import CONTEXT, SOMETHING_NEW, Floats, HistoryEvent, Query, Ranking, Rows, Strategy
 from recommender.release import Release
 from recommender.scoring import Scorer
@@ -32,6 +32,8 @@ from recommender.shelf import Shelf, topic_matrix
 from recommender.similarity import Similarity
 
 _NONE = -1  # stands for no signal
+_UNTRAINED = Weighing(None)
+_LINE_NAMES = {**dict(enumerate(SIGNAL_IDS)), kernels.CONTEXT: CONTEXT}
 _POOL = 128  # how many of a list take part when it is made more diverse; above every limit
 
 
@@ -102,11 +104,12 @@ class Ranker:
             random: where the chance comes from that a query to `explore` asks for; the operating system's when None.
         """
         permitted = [name for name in SIGNAL_IDS if name in granted and name not in query.without]
-        scorer = self._scorer
-        told = read_lines(history, permitted, self.shelf.features, scorer.config if scorer else None)
+        weighing = self._scorer.weighing if self._scorer else _UNTRAINED
+        told = read_lines(history, permitted, self.shelf.features, weighing, self._context(query))
         hidden = self._hidden(told, query)
         rules = list(self._adjustments.rules(told, query, now))
-        looked_at = {*told.signals, *hidden, *([IMPRESSIONS] if told.shown else [])}
+        line_signals = told.signals.tolist()
+        looked_at = {*line_signals, *hidden, *([IMPRESSIONS] if told.shown else [])}
         used = [number for number in map(SIGNAL_NUMBERS.__getitem__, permitted) if number in looked_at]
         removed = used if query.explain == "full" else []
         without = np.array([_NONE, *removed])
@@ -116,8 +119,7 @@ class Ranker:
         head = self._head(scored.scores, query, random)
         base, values, nearby = self._reasons(scored, head.rows, query)
         added = nearby | {name: by_list[0, head.rows] for name, by_list in by_rule.items()} | head.moved
-        context = self._context(query)
-        personal = scored.parts is not None
+        shown = 0 if scored.parts is not None else told.own  # the editors' list knows nothing of the person
         return Ranking(
             shelf=self.shelf,
             strategy=scored.strategy,
@@ -126,9 +128,8 @@ class Ranker:
             base=base * scored.unit,
             values=values * scored.unit,
             adjustments={name: whole * scored.unit for name, whole in added.items()},
-            line_signals=[SIGNAL_IDS[number] for number in told.signals if personal]
-            + [CONTEXT] * len(context),
-            line_columns=[*told.columns, *context] if personal else context,
+            line_signals=[_LINE_NAMES[number] for number in line_signals[shown:]],
+            line_columns=told.columns[shown:],
             receipts=granted,
             without=[SIGNAL_IDS[number] for number in removed],
             ranks=head.ranks,
@@ -157,19 +158,15 @@ class Ranker:
 
     def _scored(self, told: Lines, query: Query, without: Rows, now: datetime) -> _Scored:
         """Score the list made without each of some signals, the first of them without none."""
-        context, scorer, listed = self._context(query), self._scorer, self._filters.listed(query, now)
+        scorer, listed = self._scorer, self._filters.listed(query, now)
         personal = np.zeros(len(without), dtype=np.bool_)
-        if scorer is not None and (told.columns or context):
-            weights = told.weights(without, scorer.config)
-            columns = np.array(told.columns + context)
-            if context:
-                asked = np.full((len(without), len(context)), scorer.context_weight / len(context))
-                weights = np.hstack((weights, asked))
-            personal = weights @ scorer.known[columns] > 0
+        if scorer is not None and len(told.columns):
+            weights = told.weights(without, scorer.weighing)
+            personal = weights @ scorer.known[told.columns] > 0
         if scorer is None or not personal.any():
             editors = np.tile(self._editors(query, listed), (len(without), 1))
             return _Scored(Strategy.EDITORIAL, EDITORIAL_UNIT, editors, None)
-        vectors, parts = scorer.vectors(weights, columns)
+        vectors, parts = scorer.vectors(weights, told.columns)
         scores = scorer.scores(vectors, listed)
         if not personal.all():
             scores[~personal] = self._editors(query, listed)
@@ -197,16 +194,12 @@ class Ranker:
                 hidden[signal] = hidden.get(signal, []) + ruled_out
         return hidden
 
-    def _leave_out(
-        self, scores: Floats, hidden: Mapping[int, list[int]], without: Rows, query: Query
-    ) -> None:
+    def _leave_out(self, scores: Floats, hidden: dict[int, list[int]], without: Rows, query: Query) -> None:
         """Put minus infinity, in each list, where the query or a signal keeps a resource out of it."""
         if query.exclude:
             scores[:, self.shelf.rows_of(query.exclude)] = -np.inf
         if hidden:
-            rows = np.array([row for rows in hidden.values() for row in rows])
-            signals = np.array([signal for signal, rows in hidden.items() for _ in rows])
-            kernels.hide(rows, signals, without, scores)
+            kernels.hide(hidden, without, scores)
 
     def _reasons(self, scored: _Scored, rows: Rows, query: Query) -> tuple[Floats, Floats, dict[str, Floats]]:
         """What each row of the first list starts from, what each line adds to it, and what the region adds."""

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from recommender import kernels
-from recommender.profile import Family, Features
+from recommender.lines import Weighing
+from recommender.profile import Features
 from recommender.release import Release
 
 _EXACT_BITS: Final = 52
@@ -38,13 +39,13 @@ class Scorer:
     """
 
     def __init__(self, release: Release, features: Features, resource_topics: sparse.csr_array) -> None:
-        self.config = release.manifest.config.profile
-        self.context_weight = self.config.family_weights[Family.INTEREST]
+        config = release.manifest.config.profile
+        self.weighing = Weighing(config)
         inputs = release.inputs(features, resource_topics).astype(np.float64)
         outputs, biases = (side.astype(np.float64) for side in release.outputs(features, resource_topics))
         if not (np.isfinite(inputs).all() and np.isfinite(outputs).all() and np.isfinite(biases).all()):
             raise ValueError("the release holds numbers that are not finite")
-        reach = sum(self.config.family_weights) + self.context_weight
+        reach = sum(config.family_weights) + self.weighing.context
         into, out = _power_above(inputs, reach), _power_above(outputs, 1.0)
         bias_span = _power_above(biases, 1.0)
         room = _EXACT_BITS - math.ceil(math.log2(max(inputs.shape[1], 1) + bias_span / (into * out)))

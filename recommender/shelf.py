@@ -42,8 +42,7 @@ class Shelf:
         about += [{"topic": each} for each in self.features.topics]
         about += [{"band": band} for band in range(1, MOOD_BANDS + 1)]
         self.about = [b'%b,"value":' % orjson.dumps(each)[1:-1] for each in about]
-        """What each feature is about as one member of a JSON object, up to the number that comes next; the last is about nothing."""
-        self.about.append(b'"value":')
+        """What each feature is about as one member of a JSON object, up to the number that comes next."""
 
     def rows_of(self, resource_ids: Iterable[str]) -> list[int]:
         """The rows of those of these resources that there are."""

@@ -4,9 +4,14 @@ Both do the same (`tests/recommender/test_kernels.py`); `plain` says what, `comp
 passes and temporary arrays in between. None of them looks after its arguments: shapes and types are the caller's affair.
 """
 
-try:
-    from recommender.kernels.compiled import Page, add_up, best, hide, line_up, rank, weigh
-except ImportError:
-    from recommender.kernels.plain import Page, add_up, best, hide, line_up, rank, weigh
+from recommender.kernels.plain import CONTEXT, COUNTS, FELT, RATED, SHOWN, Rule
 
-__all__ = ["Page", "add_up", "best", "hide", "line_up", "rank", "weigh"]
+try:
+    from recommender.kernels.compiled import Page, add_up, best, hide, line_up, rank, read, weigh
+except ImportError:
+    from recommender.kernels.plain import Page, add_up, best, hide, line_up, rank, read, weigh
+
+__all__ = [
+    "CONTEXT", "COUNTS", "FELT", "RATED", "SHOWN",
+    "Page", "Rule", "add_up", "best", "hide", "line_up", "rank", "read", "weigh",
+]  # fmt: skip

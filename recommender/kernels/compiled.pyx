@@ -4,11 +4,14 @@
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.list cimport PyList_GET_ITEM
 from cpython.object cimport PyObject
-from libc.math cimport INFINITY, fabs
+from libc.math cimport INFINITY, NAN, fabs
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memchr, memcpy, memmove
 
+from numpy import empty, int64, zeros
 from orjson import OPT_SERIALIZE_NUMPY, dumps
+
+from recommender.kernels.plain import CONTEXT, FELT, RATED, SHOWN
 
 ctypedef long long number
 
@@ -17,38 +20,131 @@ ctypedef long long number
 cdef double ROUNDING = 1.5 * 2.0**52
 
 
+def read(list rows, dict rules, dict resources, dict topics, number first_band, number bands, list context):
+    cdef Py_ssize_t most = len(rows) + len(context), lines = 0, event = 0, place
+    signals_read, columns_read, events_read = empty(most, int64), empty(most, int64), empty(most, int64)
+    strengths_read, starts_read = zeros(most), zeros(4, int64)
+    cdef number[::1] signals = signals_read, columns = columns_read, events = events_read, starts = starts_read
+    cdef double[::1] strengths = strengths_read
+    cdef number[::1] line_of = empty(most, int64), family_of = empty(most, int64)
+    cdef dict places = {}, seen = {}, concerns = {}
+    cdef list shown = [], disliked = []
+    cdef set liked = set(), taken_back = set()
+    cdef number column, family, line
+    cdef double value
+    cdef tuple rule
+    for row in rows:
+        rule = rules.get(row[0])
+        if rule is None:
+            continue
+        signal, strength, kind, least = rule
+        resource, topic, told = row[1], row[2], row[3]
+        value = NAN if told is None else told
+        if resource is not None:
+            found = resources.get(resource)
+            if found is None:
+                continue
+            if kind is SHOWN:
+                shown.append(found)
+            else:
+                add_to(seen, signal, found)
+            family = 0
+        elif topic is not None:
+            add_to(concerns, signal, topic)
+            found = topics.get(topic)
+            if found is None:
+                continue
+            family = 1
+        elif 1 <= value <= bands:
+            found, family = first_band + <number> value - 1, 2
+        else:
+            continue
+        if kind is FELT and not 1 <= value <= bands:
+            continue
+        if kind is RATED:
+            if not value >= <double> least:
+                if resource is not None:
+                    taken_back.add(found)
+                    if found not in liked:
+                        disliked.append(found)
+                continue
+            if found in taken_back:
+                continue
+            liked.add(found)
+        if strength <= 0.0:
+            continue
+        column = found
+        key = (first_band + bands) * <number> signal + column
+        known = places.get(key)
+        if known is None:
+            line, lines = lines, lines + 1
+            places[key] = line
+            signals[line], columns[line], strengths[line] = signal, column, strength
+        else:
+            line = known
+        line_of[event], family_of[event] = line, family
+        starts[family + 1] += 1
+        event += 1
+    starts[2] += starts[1]
+    starts[3] += starts[2]
+    for family in range(3):
+        line = starts[family]
+        for place in range(event):
+            if family_of[place] == family:
+                events[line] = line_of[place]
+                line += 1
+    for place in range(len(context)):
+        signals[lines + place], columns[lines + place] = CONTEXT, context[place]
+    place = lines + len(context)
+    return (
+        signals_read[:place], columns_read[:place], strengths_read[:place], events_read[:event], starts_read, lines,
+        seen, concerns, shown, disliked,
+    )
+
+
+cdef int add_to(dict lists, object name, object each) except -1:
+    cdef list found = lists.get(name)
+    if found is None:
+        lists[name] = [each]
+    else:
+        found.append(each)
+    return 0
+
+
 def weigh(
     const number[::1] events,
+    const number[::1] starts,
     const number[::1] signals,
     const double[::1] strengths,
     const number[::1] removed,
     const number[::1] windows,
-    double share,
+    const double[::1] shares,
     double[:, ::1] weights,
 ):
-    cdef Py_ssize_t profile, window, place, event
+    cdef Py_ssize_t profile, family, window, place, event
     cdef number line
     cdef double total, within
     for profile in range(removed.shape[0]):
-        for window in range(windows.shape[0]):
-            total, place = 0.0, 0
-            for event in range(events.shape[0]):
-                line = events[event]
-                if signals[line] != removed[profile]:
-                    if place == windows[window]:
-                        break
-                    total += strengths[line]
-                    place += 1
-            if place == 0:
-                continue
-            within, place = share / total, 0
-            for event in range(events.shape[0]):
-                line = events[event]
-                if signals[line] != removed[profile]:
-                    if place == windows[window]:
-                        break
-                    weights[profile, line] += strengths[line] * within
-                    place += 1
+        for family in range(shares.shape[0]):
+            for window in range(windows.shape[0]):
+                total, place = 0.0, 0
+                for event in range(starts[family], starts[family + 1]):
+                    line = events[event]
+                    if signals[line] != removed[profile]:
+                        if place == windows[window]:
+                            break
+                        total += strengths[line]
+                        place += 1
+                if place == 0:
+                    continue
+                within, place = shares[family] / total, 0
+                for event in range(starts[family], starts[family + 1]):
+                    line = events[event]
+                    if signals[line] != removed[profile]:
+                        if place == windows[window]:
+                            break
+                        weights[profile, line] += strengths[line] * within
+                        place += 1
 
 
 def add_up(
@@ -65,6 +161,8 @@ def add_up(
         vectors[profile, :] = 0.0
         for line in range(weights.shape[1]):
             weight, column = weights[profile, line], columns[line]
+            if weight == 0.0 and profile:
+                continue
             for component in range(inputs.shape[1]):
                 part = (weight * inputs[column, component] + ROUNDING) - ROUNDING
                 vectors[profile, component] += part
@@ -72,12 +170,16 @@ def add_up(
                     parts[line, component] = part
 
 
-def hide(const number[::1] rows, const number[::1] signals, const number[::1] removed, double[:, ::1] scores):
-    cdef Py_ssize_t of_list, place
-    for of_list in range(removed.shape[0]):
-        for place in range(rows.shape[0]):
-            if signals[place] != removed[of_list]:
-                scores[of_list, rows[place]] = -INFINITY
+def hide(dict hidden, const number[::1] removed, double[:, ::1] scores):
+    cdef Py_ssize_t of_list
+    cdef number signal
+    cdef list rows
+    for name, rows in hidden.items():
+        signal = name
+        for row in rows:
+            for of_list in range(removed.shape[0]):
+                if signal != removed[of_list]:
+                    scores[of_list, <number> row] = -INFINITY
 
 
 def best(const double[:, ::1] scores, number[:, ::1] rows):
@@ -211,9 +313,11 @@ cdef struct Column:
     Kind kind
     PyObject *texts
     PyObject *heads
+    PyObject *rest
     const number *rows
     const number *groups
     const number *order
+    Py_ssize_t size
     Py_ssize_t width
     Py_ssize_t first
     Py_ssize_t step
@@ -285,11 +389,13 @@ cdef class Page:
         const number[::1] groups,
         list texts not None,
         const number[::1] columns,
+        bytes rest not None,
         Py_ssize_t first,
         Py_ssize_t step,
     ):
         cdef Column *column = self.column(LINES)
-        self.held.append((order.base, heads, groups.base, texts, columns.base))
+        self.held.append((order.base, heads, groups.base, texts, columns.base, rest))
+        column.rest, column.size = <PyObject *> rest, columns.shape[0]
         column.heads, column.groups = <PyObject *> heads, start_of(groups)
         column.texts, column.rows = <PyObject *> texts, start_of(columns)
         column.order, column.width = &order[0, 0] if order.shape[0] and order.shape[1] else NULL, order.shape[1]
@@ -356,8 +462,11 @@ cdef int write(Text *to, const Column *column, Py_ssize_t piece, const char **st
                 break
             if place:
                 put(to, b",", 1)
-            put_text(to, PyList_GET_ITEM(<list> column.heads, column.groups[line]))
-            put_text(to, PyList_GET_ITEM(<list> column.texts, column.rows[line]))
+            if line == column.size:
+                put_text(to, column.rest)
+            else:
+                put_text(to, PyList_GET_ITEM(<list> column.heads, column.groups[line]))
+                put_text(to, PyList_GET_ITEM(<list> column.texts, column.rows[line]))
             put_number(to, starts, column.first + piece * column.step + line)
             put(to, b"}", 1)
     return 0

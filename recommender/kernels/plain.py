@@ -5,7 +5,7 @@ Results are written into arrays that the caller hands in. Rows, lines and signal
 
 from collections.abc import Callable
 from itertools import takewhile
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import orjson
@@ -15,36 +15,133 @@ Floats = NDArray[np.float64]
 Numbers = NDArray[np.int64]
 
 
+CONTEXT: Final = -2
+"""Stands for the signal of a line that is a topic of the call itself."""
+COUNTS: Final = "counts"
+SHOWN: Final = "shown"
+RATED: Final = "rated"
+FELT: Final = "felt"
+
+Rule = tuple[int, float, str, float]
+"""What events of a signal do: its number, how much one of them counts, one of the four kinds, and from which rating on one counts."""
+
+
+def read(  # noqa: C901, PLR0912  one loop over a person's events, on every request: a call per event would double it
+    rows: list[Any],
+    rules: dict[str, Rule],
+    resources: dict[str, int],
+    topics: dict[str, int],
+    first_band: int,
+    bands: int,
+    context: list[int],
+) -> tuple[
+    Numbers, Numbers, Floats, Numbers, Numbers, int,
+    dict[int, list[int]], dict[int, list[str]], list[int], list[int],
+]:  # fmt: skip
+    """Read a person's events as lines: the fields of `recommender.lines.Lines`.
+
+    Args:
+        rows: signal, resource, topic and value of each event, newest first; what else is in a row is not looked at.
+        rules: what events of each signal do; those of others are passed over.
+        resources: the feature of each resource.
+        topics: the feature of each topic.
+        first_band: the feature of the lowest mood; those of the others come next.
+        bands: how many there are.
+        context: the features of topics of the call itself: a line each, behind all others.
+    """
+    signals, columns, strengths = list[int](), list[int](), list[float]()
+    events: tuple[list[int], ...] = ([], [], [])
+    places, seen, concerns = dict[int, int](), dict[int, list[int]](), dict[int, list[str]]()
+    shown, disliked, liked, taken_back = list[int](), list[int](), set[int](), set[int]()
+    for signal_id, resource, topic, value, *_ in rows:
+        rule = rules.get(signal_id)
+        if rule is None:
+            continue
+        signal, strength, kind, least = rule
+        if resource is not None:
+            column, family = resources.get(resource), 0
+            if column is None:
+                continue
+            if kind is SHOWN:  # what was merely shown may come back
+                shown.append(column)
+            else:
+                seen.setdefault(signal, []).append(column)
+        elif topic is not None:
+            concerns.setdefault(signal, []).append(topic)
+            column, family = topics.get(topic), 1
+            if column is None:
+                continue
+        elif value is not None and 1 <= value <= bands:
+            column, family = first_band + int(value) - 1, 2
+        else:
+            continue
+        if kind is FELT and (value is None or not 1 <= value <= bands):
+            continue
+        if kind is RATED:
+            if value is None or not value >= least:
+                if resource is not None:
+                    taken_back.add(column)  # whatever was said before
+                    if column not in liked:
+                        disliked.append(column)
+                continue
+            if column in taken_back:
+                continue
+            liked.add(column)  # since it was rated low
+        if strength <= 0.0:
+            continue
+        key = signal * (first_band + bands) + column
+        line = places.get(key)
+        if line is None:
+            places[key] = line = len(columns)
+            signals.append(signal)
+            columns.append(column)
+            strengths.append(strength)
+        events[family].append(line)
+    own = len(columns)
+    starts = np.cumsum([0, *map(len, events)])
+    return (
+        np.array([*signals, *[CONTEXT] * len(context)], dtype=np.int64),
+        np.array([*columns, *context], dtype=np.int64),
+        np.array([*strengths, *[0.0] * len(context)]),
+        np.array([line for family in events for line in family], dtype=np.int64),
+        starts, own, seen, concerns, shown, disliked,
+    )  # fmt: skip
+
+
 def weigh(
     events: Numbers,
+    starts: Numbers,
     signals: Numbers,
     strengths: Floats,
     removed: Numbers,
     windows: Numbers,
-    share: float,
+    shares: Floats,
     weights: Floats,
 ) -> None:
-    """Add the weights of one family's events to several profiles at once (see `recommender.profile`).
+    """Add the weights of events to several profiles at once (see `recommender.profile`).
 
     Args:
-        events: (n,) the line of each event, newest first.
+        events: (n,) the line of each event, family after family, newest first in each.
+        starts: (F + 1,) where each family starts, and where the last one ends.
         signals: (L,) the signal of each line.
         strengths: (L,) how much one event of each line counts, above 0.
         removed: (P,) the signal that each profile leaves out.
         windows: (W,) how many of the newest events each window holds.
-        share: what one window of this family weighs.
+        shares: (F,) what one window of each family weighs.
         weights: (P, L) is added to.
     """
-    counted = np.where(signals[events] == removed[:, None], 0.0, strengths[events])
-    place = (counted > 0).cumsum(axis=1)
-    inside = counted * (place <= windows[:, None, None])
-    for number, of_profile in enumerate(inside.transpose(1, 0, 2)):
-        for held in of_profile:
-            total = held.cumsum()[
-                -1:
-            ]  # in the order of the events, to the last bit as the compiled loop adds
-            if total.any():
-                np.add.at(weights[number], events, held * (share / total))
+    for share, first, end in zip(shares.tolist(), starts[:-1].tolist(), starts[1:].tolist(), strict=True):
+        own = events[first:end]
+        counted = np.where(signals[own] == removed[:, None], 0.0, strengths[own])
+        place = (counted > 0).cumsum(axis=1)
+        inside = counted * (place <= windows[:, None, None])
+        for number, of_profile in enumerate(inside.transpose(1, 0, 2)):
+            for held in of_profile:
+                total = held.cumsum()[
+                    -1:
+                ]  # in the order of the events, to the last bit as the compiled loop adds
+                if total.any():
+                    np.add.at(weights[number], own, held * (share / total))
 
 
 def add_up(
@@ -64,17 +161,16 @@ def add_up(
     parts[:] = of_lines[0]
 
 
-def hide(rows: Numbers, signals: Numbers, removed: Numbers, scores: Floats) -> None:
+def hide(hidden: dict[int, list[int]], removed: Numbers, scores: Floats) -> None:
     """Take rows out of every list but the one that is made without the signal that hides them.
 
     Args:
-        rows: (n,) what is hidden.
-        signals: (n,) by which signal.
+        hidden: by signal, the rows that it hides.
         removed: (lists,) the signal that each list is made without.
         scores: (lists, R) takes minus infinity.
     """
-    lists, places = (signals != removed[:, None]).nonzero()
-    scores[lists, rows[places]] = -np.inf
+    for signal, rows in hidden.items():
+        scores[np.ix_(removed != signal, rows)] = -np.inf
 
 
 def best(scores: Floats, rows: Numbers) -> None:
@@ -182,6 +278,7 @@ class Page:
         groups: Numbers,
         texts: list[bytes],
         columns: Numbers,
+        rest: bytes,
         first: int,
         step: int,
     ) -> None:
@@ -193,6 +290,7 @@ class Page:
             groups: (lines,) the group of each line.
             texts: what stands between a head and a number.
             columns: (lines,) the place of each line's text.
+            rest: what stands before the number of the line behind the last.
             first: where the number of the first piece's line 0 stands.
             step: how far the numbers of one piece are behind those of the piece before.
         """
@@ -200,7 +298,9 @@ class Page:
         def objects(piece: int, numbers: list[bytes]) -> bytes:
             shown = takewhile(lambda line: line >= 0, order[piece].tolist())
             return b",".join(
-                heads[groups[line]] + texts[columns[line]] + numbers[first + piece * step + line] + b"}"
+                (rest if line == len(columns) else heads[groups[line]] + texts[columns[line]])
+                + numbers[first + piece * step + line]
+                + b"}"
                 for line in shown
             )
 

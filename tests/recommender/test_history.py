@@ -6,7 +6,7 @@ import pytest
 from numpy.typing import NDArray
 
 from recommender.history import SIGNAL_IDS, History
-from recommender.profile import Features
+from recommender.profile import MOOD_BANDS, Features
 from tests.recommender.histories import DAY, catalogue, events, history
 
 Array = NDArray[Any]
@@ -63,14 +63,20 @@ def test_events_that_name_no_feature_are_left_out() -> None:
     assert found.column(FEATURES).tolist() == [0, 2, 7]
 
 
-def test_every_event_has_the_column_that_features_give_it() -> None:
-    """The vectorised columns are those of `Features.column`, event by event."""
+def test_every_event_has_the_column_of_what_it_names() -> None:
+    """The vectorised columns are those that each event by itself has: of its resource, its topic, or its mood."""
     features, _ = catalogue(12)
     table = events(people=20, each=20, size=12)
     found = history(table.filter(pl.col("person") == b"pseudonym-00003"), features)
     rows = table.filter(pl.col("person") == b"pseudonym-00003").sort("at").iter_rows(named=True)
-    expected = [features.column(row["resource"], row["topic"], row["value"]) for row in rows]
-    assert sorted(found.column(features)) == sorted(column for column, _ in filter(None, expected))
+    mood = len(features) - MOOD_BANDS - 1
+    expected = [
+        features.resource_index.get(row["resource"], features.topic_index.get(row["topic"]))
+        if row["resource"] or row["topic"]
+        else mood + int(row["value"])
+        for row in rows
+    ]
+    assert sorted(found.column(features)) == sorted(column for column in expected if column is not None)
 
 
 def test_moment_and_people_select_events() -> None:

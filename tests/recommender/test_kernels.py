@@ -1,6 +1,7 @@
 """The compiled loops do what the plain ones do."""
 
 import shutil
+from typing import Any
 
 import numpy as np
 import orjson
@@ -30,18 +31,46 @@ def test_where_there_is_a_compiler_the_compiled_loops_serve() -> None:
 @settings(deadline=None)
 def test_weights(random: np.random.Generator, events: int, lines: int, profiles: int) -> None:
     """Those of every profile are the same to the last bit; those of the first are what training gives the same events."""
-    of_events = random.integers(0, lines, events)
+    of_events = random.integers(0, lines, 2 * events)
+    starts = np.array([0, events, 2 * events])
     signals, strengths = random.integers(0, 4, lines), random.uniform(0.1, 2.0, lines)
     removed = np.array([-1, 0, 1, 2, 3][:profiles])
     config = ProfileConfig()
-    windows, share = np.array(config.windows), 1.0 / len(config.windows)
+    windows, shares = np.array(config.windows), np.array([1.0, 0.5]) / len(config.windows)
     told = {}
     for module in (plain, compiled):
         told[module] = np.ones((profiles, lines))
-        module.weigh(of_events, signals, strengths, removed, windows, share, told[module])
+        module.weigh(of_events, starts, signals, strengths, removed, windows, shares, told[module])
     np.testing.assert_array_equal(told[plain], told[compiled])
-    trained = event_weights(np.zeros(events, dtype=np.int64), strengths[of_events], config)
+    family = np.repeat([0, 1], events)
+    trained = event_weights(family, strengths[of_events], config)
     np.testing.assert_allclose(told[compiled][0] - 1.0, np.bincount(of_events, trained, lines), atol=1e-12)
+
+
+things = st.sampled_from(["a", "b", "c", None])
+values = st.sampled_from([None, 0.0, 1.0, 2.9, 3.0, 5.0, 6.0, float("nan")])
+rows = st.lists(st.tuples(st.sampled_from([*"vrcis?"]), things, things, values, st.just(0)))
+
+
+@given(rows, st.lists(st.integers(0, 4), max_size=2))
+@settings(deadline=None)
+def test_reading(rows: list[tuple[Any, ...]], context: list[int]) -> None:
+    """The same lines of any events, those that nothing lets in too."""
+    rules = {
+        "v": (0, 1.0, kernels.COUNTS, 3.0),
+        "r": (1, 0.5, kernels.RATED, 3.0),
+        "c": (2, 2.0, kernels.FELT, 3.0),
+        "i": (3, 0.0, kernels.SHOWN, 3.0),
+        "s": (4, 0.0, kernels.COUNTS, 3.0),
+    }
+    one, other = (
+        module.read(rows, rules, {"a": 0, "b": 1}, {"a": 2, "c": 3}, 4, 5, context)
+        for module in (plain, compiled)
+    )
+    for mine, theirs in zip(one, other, strict=True):
+        assert np.array_equal(mine, theirs) if isinstance(mine, np.ndarray) else mine == theirs
+        assert type(mine) is type(theirs)
+        assert not isinstance(mine, np.ndarray) or mine.dtype == theirs.dtype
 
 
 @given(seeds, st.integers(0, 12), st.integers(1, 70), st.integers(1, 5))
@@ -65,13 +94,13 @@ def test_lists(random: np.random.Generator, lists: int, resources: int, values: 
     """What is hidden, the best, and the places are the same, with few values and so many ties as with many."""
     scores = random.integers(0, values, (lists, resources)).astype(float)
     scores[random.random(scores.shape) < random.random()] = -np.inf
-    hidden = random.integers(0, resources, 5)
-    signals, removed = random.integers(0, 3, 5), np.arange(-1, lists - 1)
+    hidden = {signal: random.integers(0, resources, 3).tolist() for signal in (0, 2)}
+    removed = np.arange(-1, lists - 1)
     rows = random.permutation(resources)[:7]
     told = []
     for module in (plain, compiled):
         left = scores.copy()
-        module.hide(hidden, signals, removed, left)
+        module.hide(hidden, removed, left)
         best, places = np.full((lists, count), 7), np.full((lists, len(rows)), -1)
         module.best(left, best)
         module.rank(left, rows, places)
@@ -107,10 +136,9 @@ def test_contributions(random: np.random.Generator, items: int, lines: int, grou
 def test_pieces_are_written_column_by_column(random: np.random.Generator, pieces: int, lines: int) -> None:
     """What all share, what each has of its own, places, numbers of any size, and lists of objects."""
     of_line, columns = random.integers(0, 2, lines), random.integers(0, 3, lines)
-    values = random.normal(size=(pieces, lines)) * 10.0 ** random.integers(-9, 9, (pieces, lines))
-    order = np.array([random.permutation(lines) for _ in range(pieces)], dtype=np.int64).reshape(
-        pieces, lines
-    )
+    shape = (pieces, lines + 1)
+    values = random.normal(size=shape) * 10.0 ** random.integers(-9, 9, shape)
+    order = random.permuted(np.tile(np.arange(lines + 1), (pieces, 1)), axis=1)
     order[random.random(order.shape) < 0.1] = -1
     rows, counted = random.integers(-1, 3, pieces), random.integers(0, 2**40, pieces)
     written = []
@@ -125,9 +153,9 @@ def test_pieces_are_written_column_by_column(random: np.random.Generator, pieces
         page.numbers(counted)
         first = page.numbers(values)
         texts = [b'"x":', b'"longer name":', b'"y":']
-        page.lines(order, [b'{"of":1,', b'{"of":2,'], of_line, texts, columns, first, lines)
+        page.lines(order, [b'{"of":1,', b'{"of":2,'], of_line, texts, columns, b'{"rest":', first, lines + 1)
         page.all(b'],"second":')
-        page.number(first + lines - 1, lines)
+        page.number(first + lines, lines + 1)
         page.all(b"}\n")
         written.append(page.written())
     assert written[0] == written[1]

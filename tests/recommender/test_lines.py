@@ -1,11 +1,13 @@
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recommender import kernels
 from recommender.history import SIGNAL_IDS, History
-from recommender.lines import read_lines
+from recommender.lines import Weighing, read_lines
 from recommender.profile import Features, ProfileConfig
 from recommender.query import HistoryEvent, Query
 from recommender.snapshots import present_profiles
@@ -26,9 +28,10 @@ def test_serving_weighs_as_training_does(history: list[HistoryEvent], unit: int)
         Features(tuple(IDS), TOPICS),
         ProfileConfig(strengths={name: 0.3 + 0.1 * n for n, name in enumerate(SIGNAL_IDS[:9])}),
     )
-    told = read_lines(history, GRANTED, features, config)
+    weighing = Weighing(config)
+    told = read_lines(history, GRANTED, features, weighing)
     served = np.zeros(len(features))
-    np.add.at(served, told.columns, told.weights(np.array([-1]), config)[0])
+    np.add.at(served, told.columns, told.weights(np.array([-1]), weighing)[0])
     if not history:
         assert not served.any()
         return
@@ -38,6 +41,27 @@ def test_serving_weighs_as_training_does(history: list[HistoryEvent], unit: int)
     )
     trained = present_profiles(past, features, config).toarray()
     np.testing.assert_allclose(served, trained[0] if len(trained) else 0.0, atol=1e-6)
+
+
+def test_every_event_has_one_feature_and_one_family_or_counts_for_nothing() -> None:
+    """Resources, then topics, then moods; what is not in the catalogue, and no mood, is passed over."""
+    history = [
+        ("check_ins", None, None, 5.0, 9),
+        ("views", "b", None, None, 8),
+        ("searches", None, "sleep", None, 7),
+        ("check_ins", None, None, 1.0, 6),
+        ("views", "gone", None, None, 5),
+        ("searches", None, "gone", None, 4),
+        ("check_ins", None, None, None, 3),
+        ("views", "a", "sleep", None, 2),
+    ]
+    told = read_lines(history, GRANTED, Features(("a", "b"), ("sleep",)), Weighing(ProfileConfig()), [2])
+    assert told.columns.tolist() == [7, 1, 2, 3, 0, 2]
+    assert (told.own, told.signals[-1]) == (5, kernels.CONTEXT)
+    engagement, interest, mood = (
+        told.columns[told.events[first:end]].tolist() for first, end in pairwise(told.starts.tolist())
+    )
+    assert (engagement, interest, mood) == ([1, 0], [2], [7, 3])
 
 
 def test_several_events_with_one_thing_are_one_line() -> None:

@@ -3,29 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
-from recommender.profile import (
-    MOOD_BANDS,
-    Family,
-    Features,
-    ProfileConfig,
-    event_strengths,
-    event_weights,
-    topic_shares,
-)
-
-
-def test_columns_are_resources_then_topics_then_moods() -> None:
-    """Every event has one column and one family, or none when it names nothing that is a feature."""
-    features = Features(("a", "b"), ("sleep",))
-    assert len(features) == 3 + MOOD_BANDS
-    assert features.column("b", None, None) == (1, Family.ENGAGEMENT)
-    assert features.column("b", "sleep", 4.0) == (1, Family.ENGAGEMENT)
-    assert features.column(None, "sleep", None) == (2, Family.INTEREST)
-    assert features.column(None, None, 1.0) == (3, Family.MOOD)
-    assert features.column(None, None, 5.0) == (7, Family.MOOD)
-    assert features.column("gone", "sleep", None) is None
-    assert features.column(None, "gone", None) is None
-    assert features.column(None, None, None) is None
+from recommender.profile import ProfileConfig, event_strengths, event_weights, topic_shares
 
 
 def test_weights_are_a_mean_over_windows_of_normalised_events() -> None:

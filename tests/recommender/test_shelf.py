@@ -18,9 +18,9 @@ def test_what_is_made_once_is_what_it_stands_for() -> None:
     for resource_, payload, name in zip(shelf.resources, shelf.payloads, shelf.names, strict=True):
         assert Resource.model_validate(orjson.loads(payload)) == resource_
         assert orjson.loads(name) == {"id": resource_.id, "title": resource_.title}
-    about = [orjson.loads(b"{" + each + b"}") for each in shelf.about]
+    about = [orjson.loads(b"{" + each + b"0}") for each in shelf.about]
     assert about == [
-        *({"resource_id": each} for each in shelf.features.resources),
-        *({"topic": each} for each in shelf.features.topics),
-        *({"band": band} for band in range(1, 6)),
+        *({"resource_id": each, "value": 0} for each in shelf.features.resources),
+        *({"topic": each, "value": 0} for each in shelf.features.topics),
+        *({"band": band, "value": 0} for band in range(1, 6)),
     ]
