@@ -113,7 +113,7 @@ class Recommending:
         """Rank from what was read."""
         service = self._service
         granted = {row[0]: row[5] for row in rows if row[5] is not None}
-        history = [row[:5] for row in rows if row[4] is not None]
+        history = [row for row in rows if row[4] is not None]
         served = service.models.of(app_id) or await service.models.load(app_id)
         ranking = served.ranker.rank(history, granted, query, service.now())
         return Recommended(ranking, served.release_id, rows[0][6] if rows else None, served.one_click)

@@ -45,7 +45,7 @@ def _at(size: int) -> list[Row]:
     scorer, weighing = ranker._scorer, ranker._scorer.weighing  # type: ignore[union-attr]  # noqa: SLF001  its parts are what is measured
     told = read_lines(history, list(granted), ranker.shelf.features, weighing)
     whole_profile, listed = np.array([-1]), np.ones(size, dtype=np.bool_)
-    vectors, _ = scorer.vectors(told.weights(whole_profile, weighing), told.columns)  # type: ignore[union-attr]  # there is one
+    vectors, *_ = scorer.vectors(told.weights(whole_profile, weighing), told.columns)  # type: ignore[union-attr]  # there is one
     short, whole = (ranker.rank(history, granted, query, NOW) for query in (plain, full))
 
     profile = _best(lambda: read_lines(history, list(granted), ranker.shelf.features, weighing)) + _best(

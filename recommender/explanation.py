@@ -19,7 +19,7 @@ OTHER = "other"
 
 _SHORT: Final = 3
 _IN_A_SENTENCE: Final = 2
-_RANKS = [b'%b{"rank":%d,"resource":' % (b"," if rank > 1 else b"", rank) for rank in range(1, 101)]
+_RANKS = [b'{"rank":%d,"resource":' % rank for rank in range(1, 101)]
 
 
 def items(ranking: Ranking, explain: Explain, locale: str | None = None) -> orjson.Fragment:
@@ -43,7 +43,7 @@ def items(ranking: Ranking, explain: Explain, locale: str | None = None) -> orjs
         page.all(b',"explanation":null}')
     else:
         _explain(page, ranking, wording(locale), full=explain == "full")
-    return orjson.Fragment(b"[%b]" % page.written())
+    return orjson.Fragment(page.written())
 
 
 def _explain(page: Page, ranking: Ranking, words: Wording, *, full: bool) -> None:
@@ -149,8 +149,8 @@ def _sentence(strategy: Strategy, words: Wording, done: Sequence[str], about: st
 def _phrase(ranking: Ranking, words: Wording, line: int) -> str:
     """What the person did, in words; of the call's context, the name of the topic."""
     signal, column = ranking.line_signals[line], ranking.line_columns[line]
-    resources = ranking.shelf.resources
-    if column < len(resources):
-        return words.deeds[signal].format(resources[column].title)
+    titles = ranking.shelf.titles
+    if column < len(titles):
+        return words.deed(signal, titles[column])
     topic = words.topic(ranking.line(line).topic or "")
-    return topic if signal == CONTEXT else words.deeds[signal].format(topic)
+    return topic if signal == CONTEXT else words.deed(signal, topic)

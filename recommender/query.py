@@ -25,7 +25,7 @@ Explain = Literal["none", "short", "full"]
 
 
 class HistoryEvent(NamedTuple):
-    """One permitted event of the person, as the database hands it over; any tuple of this shape will do."""
+    """One permitted event of the person, as the database hands it over; any row that begins so will do."""
 
     signal: str
     resource_id: str | None

@@ -27,7 +27,7 @@ from recommender.lines import SIGNAL_IDS, SIGNAL_NUMBERS, Lines, Weighing, read_
 from recommender.query import CONTEXT, SOMETHING_NEW, Floats, HistoryEvent, Query, Ranking, Rows, Strategy
 from recommender.release import Release
 from recommender.scoring import Scorer
-from recommender.selection import beside, best, diversified, listed
+from recommender.selection import best, diversified, listed, places_of
 from recommender.shelf import Shelf, topic_matrix
 from recommender.similarity import Similarity
 
@@ -148,8 +148,12 @@ class Ranker:
         row = self.shelf.rows[resource_id]
         scores = np.where(self._filters.listed(query, now), self._similarity.to_all(row), -np.inf)
         scores[[row, *self.shelf.rows_of(query.exclude)]] = -np.inf
-        nearest = best(scores, query.limit)
-        return [(self.shelf.resources[near], float(scores[near])) for near in nearest if scores[near] > 0.0]
+        nearest = best(scores[None], query.limit)[0]
+        return [
+            (self.shelf.resources[near], float(scores[near]))
+            for near in nearest
+            if near >= 0 and scores[near] > 0.0
+        ]
 
     def _context(self, query: Query) -> list[int]:
         """The columns of the call's own topics."""
@@ -159,20 +163,18 @@ class Ranker:
     def _scored(self, told: Lines, query: Query, without: Rows, now: datetime) -> _Scored:
         """Score the list made without each of some signals, the first of them without none."""
         scorer, listed = self._scorer, self._filters.listed(query, now)
-        personal = np.zeros(len(without), dtype=np.bool_)
+        personal = [False]
         if scorer is not None and len(told.columns):
             weights = told.weights(without, scorer.weighing)
-            personal = weights @ scorer.known[told.columns] > 0
-        if scorer is None or not personal.any():
+            vectors, parts, personal = scorer.vectors(weights, told.columns)
+        if scorer is None or not any(personal):
             editors = np.tile(self._editors(query, listed), (len(without), 1))
             return _Scored(Strategy.EDITORIAL, EDITORIAL_UNIT, editors, None)
-        vectors, parts = scorer.vectors(weights, told.columns)
         scores = scorer.scores(vectors, listed)
-        if not personal.all():
-            scores[~personal] = self._editors(query, listed)
-        if not personal[
-            0
-        ]:  # others may be personal all the same, where a signal that says nothing filled the windows
+        if not all(personal):
+            scores[~np.array(personal)] = self._editors(query, listed)
+        # Others may be personal even so, where a signal that says nothing filled the windows.
+        if not personal[0]:
             return _Scored(Strategy.EDITORIAL, EDITORIAL_UNIT, scores, None)
         return _Scored(Strategy.PERSONALISED, scorer.unit, scores, parts)
 
@@ -220,7 +222,8 @@ class Ranker:
         a shorter one does.
         """
         diverse, asked, others = query.diversity > 0, scores[0], scores[1:]
-        rows = best(asked, _POOL if diverse else query.limit)
+        heads = best(scores, _POOL if diverse else query.limit)
+        rows = heads[0][heads[0] >= 0]
         final, moved, propensities = asked[rows], dict[str, Floats](), None
         if diverse:
             order, less = self._diversified(asked, rows, query)
@@ -232,14 +235,14 @@ class Ranker:
             final, rows, propensities = final[done.instead_of], done.rows, done.propensities
             moved = {name: np.where(done.new, 0.0, less[done.instead_of]) for name, less in moved.items()}
             moved[SOMETHING_NEW] = np.where(done.new, final - asked[rows], 0.0)
-        ranks, heads = beside(others, rows, _POOL if diverse else len(rows))
+        ranks = places_of(others, rows)
         if diverse:
-            for of_list, places, head in zip(others, ranks, heads, strict=True):
+            for of_list, places, head in zip(others, ranks, heads[1:], strict=True):
                 pool = head[head >= 0]
                 head[: len(pool)] = pool[self._diversified(of_list, pool, query)[0]]
                 place, within = np.nonzero(rows[:, None] == head)
                 places[place] = within + 1
-        instead = heads[:, : len(rows)]
+        instead = heads[1:, : len(rows)]
         return _Head(rows, final, moved, ranks, np.where(instead == rows, -1, instead), propensities)
 
     def _diversified(self, scores: Floats, pool: Rows, query: Query) -> tuple[Rows, Floats]:

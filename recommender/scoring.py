@@ -52,8 +52,7 @@ class Scorer:
         bits = min(_FINEST_BITS, room // 2)
         in_step, out_step = into * 2.0**-bits, out * 2.0**-bits
         self.unit: float = in_step * out_step
-        self.known: NDArray[np.float64] = np.asarray(inputs.any(axis=1), dtype=np.float64)
-        """(F,) 1 for a feature that says anything, 0 for one that the release has never seen."""
+        self._known = np.asarray(inputs.any(axis=1), dtype=np.uint8)
         self._inputs = (inputs / in_step).astype(np.float32)
         self.outputs: Whole = np.rint(outputs / out_step)
         """(R, D)"""
@@ -63,7 +62,9 @@ class Scorer:
         self.biases: Whole = np.rint(biases / self.unit)
         """(R,)"""
 
-    def vectors(self, weights: NDArray[np.float64], columns: NDArray[np.int64]) -> tuple[Whole, Whole]:
+    def vectors(
+        self, weights: NDArray[np.float64], columns: NDArray[np.int64]
+    ) -> tuple[Whole, Whole, list[bool]]:
         """Make the vectors of profiles from the features of their lines.
 
         Args:
@@ -71,17 +72,18 @@ class Scorer:
             columns: (lines,) the feature of each line.
 
         Returns:
-            (profiles, D) the vectors, and (lines, D) what each line adds to the first of them.
+            (profiles, D) the vectors, (lines, D) what each line adds to the first of them, and of each whether the
+            release knows anything in it.
         """
         size = self._inputs.shape[1]
         vectors, parts = np.empty((len(weights), size)), np.empty((len(columns), size))
-        kernels.add_up(weights, columns, self._inputs, vectors, parts)
-        return vectors, parts
+        personal = kernels.add_up(weights, columns, self._known, self._inputs, vectors, parts)
+        return vectors, parts, personal
 
     def scores(self, vectors: Whole, listed: NDArray[np.bool_]) -> Whole:
         """(profiles, R) the score of every resource that may be `listed` for every vector (profiles, D)."""
         scores: Whole = vectors @ self._across
-        scores += np.where(listed, self.biases, -np.inf)
+        kernels.admit(self.biases, listed.view(np.uint8), scores)
         return scores
 
     def reasons(self, parts: Whole, rows: NDArray[np.int64]) -> tuple[Whole, Whole]:

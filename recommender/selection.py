@@ -20,30 +20,17 @@ def listed(scores: Scores) -> Rows:
 
 
 def best(scores: Scores, count: int) -> Rows:
-    """The rows of the greatest scores of a list (R,), best first: `count` of them, or as many as are in it."""
-    rows = np.empty((1, count), dtype=np.int64)
-    kernels.best(scores[None], rows)
-    found: Rows = rows[rows >= 0]
-    return found
+    """(lists, count) the rows of the greatest scores of several lists (lists, R), best first; -1 where one has ended."""
+    rows = np.empty((len(scores), count), dtype=np.int64)
+    kernels.best(scores, rows)
+    return rows
 
 
-def beside(scores: Scores, rows: Rows, count: int) -> tuple[Rows, Rows]:
-    """How n rows stand in several lists.
-
-    Args:
-        scores: (lists, R)
-        rows: (n,) different rows.
-        count: how many of the best of each list are wanted.
-
-    Returns:
-        (lists, n) the place of each, 1 for the best, 0 where it is not in the list; and (lists, count) the best of
-        each list, -1 where it has ended.
-    """
+def places_of(scores: Scores, rows: Rows) -> Rows:
+    """(lists, n) where n different rows stand in several lists (lists, R): 1 for the best, 0 for what is not in it."""
     places = np.empty((len(scores), len(rows)), dtype=np.int64)
-    heads = np.empty((len(scores), count), dtype=np.int64)
     kernels.rank(scores, rows, places)
-    kernels.best(scores, heads)
-    return places, heads
+    return places
 
 
 def diversified(

@@ -30,7 +30,7 @@ class Shelf:
         self.rows: Mapping[str, int] = self.features.resource_index
         if len(self.rows) < len(self.resources):
             raise ValueError("two resources share an id")
-        self.titles: Mapping[str, str] = {resource.id: resource.title for resource in self.resources}
+        self.titles = [resource.title for resource in self.resources]
         self.payloads = [resource.model_dump_json().encode() for resource in self.resources]
         """Each resource as JSON."""
         self.names = [

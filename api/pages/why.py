@@ -42,6 +42,8 @@ async def show(request: Request, who: PersonDep) -> Response:
     query = Query(limit=SHOWN, locale=locale, explain="full")
     done = await recommending.recommend(who.app_id, who.user_hash, query)
     documents = orjson.loads(orjson.dumps(explanation.items(done.ranking, "full", locale)))
+    shelf = done.ranking.shelf
+    named = dict(zip(shelf.features.resources, shelf.titles, strict=True))
     titles = {signal.id: signal.texts[locale].title for signal in SIGNALS.values()}
     items = [
         Reasoned(
@@ -49,7 +51,7 @@ async def show(request: Request, who: PersonDep) -> Response:
             item.resource,
             item.score,
             document["explanation"]["text"],
-            reasons(document["explanation"], done.ranking.shelf.titles),
+            reasons(document["explanation"], named),
             document["explanation"]["counterfactuals"],
         )
         for item, document in zip(done.ranking.items, documents, strict=True)

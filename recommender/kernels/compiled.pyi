@@ -1,5 +1,6 @@
 from recommender.kernels.plain import Page as Page
 from recommender.kernels.plain import add_up as add_up
+from recommender.kernels.plain import admit as admit
 from recommender.kernels.plain import best as best
 from recommender.kernels.plain import hide as hide
 from recommender.kernels.plain import line_up as line_up

@@ -150,6 +150,7 @@ def weigh(
 def add_up(
     const double[:, ::1] weights,
     const number[::1] columns,
+    const unsigned char[::1] known,
     const float[:, ::1] inputs,
     double[:, ::1] vectors,
     double[:, ::1] parts,
@@ -157,17 +158,29 @@ def add_up(
     cdef Py_ssize_t profile, line, component
     cdef double weight, part
     cdef number column
+    cdef bint heard
+    cdef list personal = []
     for profile in range(weights.shape[0]):
-        vectors[profile, :] = 0.0
+        vectors[profile, :], heard = 0.0, False
         for line in range(weights.shape[1]):
             weight, column = weights[profile, line], columns[line]
             if weight == 0.0 and profile:
                 continue
+            heard |= weight > 0.0 and known[column]
             for component in range(inputs.shape[1]):
                 part = (weight * inputs[column, component] + ROUNDING) - ROUNDING
                 vectors[profile, component] += part
                 if profile == 0:
                     parts[line, component] = part
+        personal.append(heard)
+    return personal
+
+
+def admit(const double[::1] biases, const unsigned char[::1] listed, double[:, ::1] scores):
+    cdef Py_ssize_t of_list, row
+    for of_list in range(scores.shape[0]):
+        for row in range(scores.shape[1]):
+            scores[of_list, row] = scores[of_list, row] + biases[row] if listed[row] else -INFINITY
 
 
 def hide(dict hidden, const number[::1] removed, double[:, ::1] scores):
@@ -410,9 +423,13 @@ cdef class Page:
             if starts == NULL:
                 raise MemoryError
             find_numbers(numbers, self.counted, starts)
+            put(&to, b"[", 1)
             for piece in range(self.pieces):
+                if piece:
+                    put(&to, b",", 1)
                 for place in range(self.size):
                     write(&to, &self.columns[place], piece, starts)
+            put(&to, b"]", 1)
             return PyBytes_FromStringAndSize(to.data, to.size)
         finally:
             free(starts)

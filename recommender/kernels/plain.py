@@ -145,20 +145,42 @@ def weigh(
 
 
 def add_up(
-    weights: Floats, columns: Numbers, inputs: NDArray[np.float32], vectors: Floats, parts: Floats
-) -> None:
+    weights: Floats,
+    columns: Numbers,
+    known: NDArray[np.uint8],
+    inputs: NDArray[np.float32],
+    vectors: Floats,
+    parts: Floats,
+) -> list[bool]:
     """Make the vectors of several profiles from the features of their lines.
 
     Args:
         weights: (P, L) of each line in each profile.
         columns: (L,) the feature of each line.
+        known: (F,) 1 for a feature that says something.
         inputs: (F, D) features.
         vectors: (P, D) takes the sum of each profile's lines, each rounded to whole numbers.
         parts: (L, D) takes the lines of the first profile.
+
+    Returns:
+        Of each profile, whether anything in it says something.
     """
     of_lines = np.rint(weights[:, :, None] * inputs[columns])
     of_lines.sum(axis=1, out=vectors)
     parts[:] = of_lines[0]
+    heard = (weights > 0) & (known[columns] > 0)
+    return [bool(each) for each in heard.any(axis=1)]
+
+
+def admit(biases: Floats, listed: NDArray[np.uint8], scores: Floats) -> None:
+    """Add to the scores of several lists what each row starts from; rows that may not be listed take minus infinity.
+
+    Args:
+        biases: (R,)
+        listed: (R,) 1 for what may be.
+        scores: (lists, R) is added to.
+    """
+    scores += np.where(listed, biases, -np.inf)
 
 
 def hide(hidden: dict[int, list[int]], removed: Numbers, scores: Floats) -> None:
@@ -232,7 +254,7 @@ def line_up(values: Floats, groups: Numbers, told: Floats, order: Numbers, speak
 
 
 class Page:
-    """n pieces of JSON, one after the other, filled column by column: each method but `numbers` says what comes next in every piece.
+    """A JSON array of n pieces, filled column by column: each method but `numbers` says what comes next in every piece.
 
     Text that pieces share is made once, and numbers are made text all at once, when all is written.
     """
@@ -307,10 +329,13 @@ class Page:
         self._columns.append(objects)
 
     def written(self) -> bytes:
-        """All pieces, one after the other."""
+        """The array."""
         told = [orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1] for values in self._values]
         numbers = b",".join(told).split(b",")
-        return b"".join([column(piece, numbers) for piece in range(self._pieces) for column in self._columns])
+        pieces = [
+            b"".join([column(piece, numbers) for column in self._columns]) for piece in range(self._pieces)
+        ]
+        return b"[%b]" % b",".join(pieces)
 
 
 def _ordered(scores: Floats, bound: Any) -> Numbers:

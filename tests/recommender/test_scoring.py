@@ -78,7 +78,7 @@ def test_scores_are_exact_and_only_of_what_may_be_listed() -> None:
     assert scorer is not None
     random = np.random.default_rng(4)
     listed = random.random(len(CATALOGUE)) < 0.7
-    vectors, parts = scorer.vectors(random.random((5, 40)), np.arange(40))
+    vectors, parts, _ = scorer.vectors(random.random((5, 40)), np.arange(40))
     assert np.array_equal(vectors, np.rint(vectors))
     assert np.array_equal(parts.sum(axis=0), vectors[0])
     scores = scorer.scores(vectors, listed)
