@@ -56,9 +56,7 @@ class Scorer:
         self._inputs = (inputs / in_step).astype(np.float32)
         self.outputs: Whole = np.rint(outputs / out_step)
         """(R, D)"""
-        self._across = np.ascontiguousarray(
-            self.outputs.T
-        )  # as the product of all scores takes it, in half the time
+        self._laid_out = kernels.lay_out(self.outputs)
         self.biases: Whole = np.rint(biases / self.unit)
         """(R,)"""
 
@@ -82,8 +80,8 @@ class Scorer:
 
     def scores(self, vectors: Whole, listed: NDArray[np.bool_]) -> Whole:
         """(profiles, R) the score of every resource that may be `listed` for every vector (profiles, D)."""
-        scores: Whole = vectors @ self._across
-        kernels.admit(self.biases, listed.view(np.uint8), scores)
+        scores = np.empty((len(vectors), len(self.biases)))
+        kernels.score(vectors, self._laid_out, self.biases, listed.view(np.uint8), scores)
         return scores
 
     def reasons(self, parts: Whole, rows: NDArray[np.int64]) -> tuple[Whole, Whole]:

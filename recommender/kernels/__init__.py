@@ -7,11 +7,22 @@ passes and temporary arrays in between. None of them looks after its arguments: 
 from recommender.kernels.plain import CONTEXT, COUNTS, FELT, RATED, SHOWN, Rule
 
 try:
-    from recommender.kernels.compiled import Page, add_up, admit, best, hide, line_up, rank, read, weigh
+    from recommender.kernels.compiled import (
+        Page,
+        add_up,
+        best,
+        hide,
+        lay_out,
+        line_up,
+        rank,
+        read,
+        score,
+        weigh,
+    )
 except ImportError:
-    from recommender.kernels.plain import Page, add_up, admit, best, hide, line_up, rank, read, weigh
+    from recommender.kernels.plain import Page, add_up, best, hide, lay_out, line_up, rank, read, score, weigh
 
 __all__ = [
     "CONTEXT", "COUNTS", "FELT", "RATED", "SHOWN",
-    "Page", "Rule", "add_up", "admit", "best", "hide", "line_up", "rank", "read", "weigh",
+    "Page", "Rule", "add_up", "best", "hide", "lay_out", "line_up", "rank", "read", "score", "weigh",
 ]  # fmt: skip

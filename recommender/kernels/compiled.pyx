@@ -8,12 +8,19 @@ from libc.math cimport INFINITY, NAN, fabs
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memchr, memcpy, memmove
 
-from numpy import empty, int64, zeros
+from numpy import ascontiguousarray, empty, float32, int64, zeros
 from orjson import OPT_SERIALIZE_NUMPY, dumps
 
 from recommender.kernels.plain import CONTEXT, FELT, RATED, SHOWN
 
 ctypedef long long number
+
+cdef extern from "scores.h":
+    int TILE
+    void score_all(
+        Py_ssize_t profiles, const double *vectors, Py_ssize_t size, const float *tiles, const double *biases,
+        const unsigned char *listed, Py_ssize_t width, double *scores,
+    ) noexcept
 
 # Added and taken away again, it leaves the nearest whole number, ties to even, as `rint` does, but several at a time:
 # above it, doubles have no fractions. What is rounded is far below 2**51.
@@ -176,11 +183,25 @@ def add_up(
     return personal
 
 
-def admit(const double[::1] biases, const unsigned char[::1] listed, double[:, ::1] scores):
-    cdef Py_ssize_t of_list, row
-    for of_list in range(scores.shape[0]):
-        for row in range(scores.shape[1]):
-            scores[of_list, row] = scores[of_list, row] + biases[row] if listed[row] else -INFINITY
+def lay_out(outputs):
+    width, size = outputs.shape
+    tiles = zeros((-(-width // TILE) * TILE, size), float32)
+    tiles[:width] = outputs
+    return ascontiguousarray(tiles.reshape(-1, TILE, size).swapaxes(1, 2))
+
+
+def score(
+    const double[:, ::1] vectors,
+    const float[:, :, ::1] laid_out,
+    const double[::1] biases,
+    const unsigned char[::1] listed,
+    double[:, ::1] scores,
+):
+    if scores.shape[1] and vectors.shape[0] and vectors.shape[1]:
+        score_all(
+            vectors.shape[0], &vectors[0, 0], vectors.shape[1], &laid_out[0, 0, 0], &biases[0], &listed[0],
+            scores.shape[1], &scores[0, 0],
+        )
 
 
 def hide(dict hidden, const number[::1] removed, double[:, ::1] scores):
@@ -203,17 +224,19 @@ def best(const double[:, ::1] scores, number[:, ::1] rows):
 
 cdef void best_of(const double *scores, Py_ssize_t size, number *rows, Py_ssize_t room) noexcept:
     cdef Py_ssize_t row, place, kept = 0
-    cdef double own
+    cdef double own, least = -INFINITY  # what no longer gets in
     for row in range(size if room else 0):
         own = scores[row]
-        if own == -INFINITY or (kept == room and own <= scores[rows[room - 1]]):
+        if own <= least:
             continue
         place = kept if kept < room else room - 1
-        kept = place + 1 if place + 1 > kept else kept
+        kept = place + 1
         while place > 0 and scores[rows[place - 1]] < own:
             rows[place] = rows[place - 1]
             place -= 1
         rows[place] = row
+        if kept == room:
+            least = scores[rows[room - 1]]
     for place in range(kept, room):
         rows[place] = -1
 

@@ -168,18 +168,32 @@ def add_up(
     of_lines = np.rint(weights[:, :, None] * inputs[columns])
     of_lines.sum(axis=1, out=vectors)
     parts[:] = of_lines[0]
-    heard = (weights > 0) & (known[columns] > 0)
-    return [bool(each) for each in heard.any(axis=1)]
+    heard = ((weights > 0) & (known[columns] > 0)).sum(axis=1)
+    return [count > 0 for count in heard.tolist()]
 
 
-def admit(biases: Floats, listed: NDArray[np.uint8], scores: Floats) -> None:
-    """Add to the scores of several lists what each row starts from; rows that may not be listed take minus infinity.
+def lay_out(outputs: Floats) -> NDArray[Any]:
+    """Lay out the vectors of resources (R, D), whole numbers up to 2**24, as `score` takes them."""
+    return np.ascontiguousarray(outputs.T)  # as the product reads it, in half the time
+
+
+def score(
+    vectors: Floats,
+    laid_out: NDArray[Any],
+    biases: Floats,
+    listed: NDArray[np.uint8],
+    scores: Floats,
+) -> None:
+    """Score every resource for several profiles; what may not be listed takes minus infinity.
 
     Args:
-        biases: (R,)
-        listed: (R,) 1 for what may be.
-        scores: (lists, R) is added to.
+        vectors: (lists, D) the profiles, whole numbers.
+        laid_out: of the resources, by `lay_out`.
+        biases: (R,) what each resource starts from.
+        listed: (R,) 1 for what may be listed.
+        scores: (lists, R) takes the scores.
     """
+    np.matmul(vectors, laid_out, out=scores)
     scores += np.where(listed, biases, -np.inf)
 
 

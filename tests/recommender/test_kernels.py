@@ -88,6 +88,21 @@ def test_vectors(random: np.random.Generator, lines: int, components: int, profi
         assert np.array_equal(one, other)
 
 
+@given(seeds, st.integers(1, 14), st.integers(1, 70), st.integers(0, 70))
+@settings(deadline=None)
+def test_scores(random: np.random.Generator, lists: int, components: int, resources: int) -> None:
+    """Exactly those of the matrix product, in however many lists, and minus infinity for what may not be listed."""
+    vectors = random.integers(-(2**22), 2**22, (lists, components)).astype(float)
+    outputs = random.integers(-(2**24), 2**24 + 1, (resources, components)).astype(float)
+    biases = random.integers(-(2**50), 2**50, resources).astype(float)
+    listed = random.integers(0, 4, resources).clip(max=1).astype(np.uint8)
+    expected = np.where(listed, vectors @ outputs.T + biases, -np.inf)
+    for module in (plain, compiled):
+        scores = np.full((lists, resources), np.nan)
+        module.score(vectors, module.lay_out(outputs), biases, listed, scores)
+        assert np.array_equal(scores, expected)
+
+
 @given(seeds, st.integers(1, 5), st.integers(1, 300), few, st.integers(0, 100))
 @settings(deadline=None)
 def test_lists(random: np.random.Generator, lists: int, resources: int, values: int, count: int) -> None:
@@ -96,12 +111,10 @@ def test_lists(random: np.random.Generator, lists: int, resources: int, values: 
     scores[random.random(scores.shape) < random.random()] = -np.inf
     hidden = {signal: random.integers(0, resources, 3).tolist() for signal in (0, 2)}
     removed = np.arange(-1, lists - 1)
-    rows, biases = random.permutation(resources)[:7], random.integers(0, 3, resources).astype(float)
-    may = random.integers(0, 4, resources).clip(max=1).astype(np.uint8)
+    rows = random.permutation(resources)[:7]
     told = []
     for module in (plain, compiled):
         left = scores.copy()
-        module.admit(biases, may, left)
         module.hide(hidden, removed, left)
         best, places = np.full((lists, count), 7), np.full((lists, len(rows)), -1)
         module.best(left, best)
