@@ -3,7 +3,7 @@
 A sentence says what the person did, never what that might say about them: no diagnosis, no symptom, no "you are".
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -11,6 +11,7 @@ import orjson
 
 from recommender import kernels
 from recommender.kernels import Page
+from recommender.lines import SIGNAL_IDS
 from recommender.query import CONTEXT, SOMETHING_NEW, Explain, Ranking, Rows, Strategy
 from recommender.wording import Wording, wording
 
@@ -20,6 +21,8 @@ OTHER = "other"
 _SHORT: Final = 3
 _IN_A_SENTENCE: Final = 2
 _RANKS = [b'{"rank":%d,"resource":' % rank for rank in range(1, 101)]
+_SUMS = {name: b'{"signal":"%b","value":' % name.encode() for name in (*SIGNAL_IDS, CONTEXT)}
+_COUNTERFACTUALS = {name: b'{"without":"%b","rank":' % name.encode() for name in SIGNAL_IDS}
 
 
 def items(ranking: Ranking, explain: Explain, locale: str | None = None) -> orjson.Fragment:
@@ -63,8 +66,8 @@ def _explain(page: Page, ranking: Ranking, words: Wording, *, full: bool) -> Non
     rest = _object(OTHER, None) + b'"value":'
     page.lines(order, heads, groups, ranking.shelf.about, ranking.line_columns, rest, first, step)
     separator = b'],"by_signal":['
-    for group, signal in enumerate(signals):
-        page.all(b'%b{"signal":%b,"value":' % (separator, orjson.dumps(signal)))
+    for signal, group in signals.items():
+        page.all(separator + _SUMS[signal])
         page.number(first + lines + 1 + group, step)
         separator = b"},"
     page.all(b'}],"base":' if signals else b'],"by_signal":[],"base":')
@@ -95,24 +98,20 @@ def _adjustments(ranking: Ranking) -> list[bytes]:
 
 def _counterfactuals(page: Page, ranking: Ranking) -> None:
     """Write where each item would be without each of S signals, and what would stand in its place."""
+    names, separator = ranking.shelf.names, b""
     for signal, ranks, instead in zip(ranking.without, ranking.ranks, ranking.instead, strict=True):
-        separator = b"" if signal == ranking.without[0] else b","
-        page.all(b'%b{"without":%b,"rank":' % (separator, orjson.dumps(signal)))
+        page.all(separator + _COUNTERFACTUALS[signal])
         page.places(ranks)
         page.all(b',"instead":')
-        page.choose(ranking.shelf.names, instead)
-        page.all(b"}")
+        page.choose(names, instead)
+        separator = b"},"
+    page.all(b"}" if ranking.without else b"")
 
 
 def _sentences(ranking: Ranking, words: Wording, speaking: Rows) -> list[bytes]:
     """For each item one sentence, as JSON, from the lines that speak most for it (n, 2), -1 for none."""
-    made: dict[tuple[int, ...], bytes] = {}  # items often share their lines
-    phrases: dict[int, str] = {}
-    sentences = []
-    for lines in map(tuple, speaking.tolist()):
-        if lines not in made:
-            made[lines] = orjson.dumps(_sentence_of(ranking, words, lines, phrases))
-        sentences.append(made[lines])
+    phrases = _Phrases(ranking, words)
+    sentences = [orjson.dumps(_sentence(ranking, words, lines, phrases)) for lines in speaking.tolist()]
     lifted = ranking.adjustments.get(SOMETHING_NEW)
     if lifted is not None:
         new = orjson.dumps(words.something_new)
@@ -120,37 +119,39 @@ def _sentences(ranking: Ranking, words: Wording, speaking: Rows) -> list[bytes]:
     return sentences
 
 
-def _sentence_of(ranking: Ranking, words: Wording, lines: Sequence[int], phrases: dict[int, str]) -> str:
-    """One sentence from lines; `phrases` keeps those of lines that other sentences had."""
+class _Phrases(dict[int, str]):
+    """What the person did, in words, by line; of the call's context, the name of the topic. Items often share lines."""
+
+    def __init__(self, ranking: Ranking, words: Wording) -> None:
+        super().__init__()
+        self._ranking, self._words = ranking, words
+
+    def __missing__(self, line: int) -> str:
+        ranking, words = self._ranking, self._words
+        signal, column, titles = ranking.line_signals[line], ranking.line_columns[line], ranking.shelf.titles
+        if column < len(titles):
+            phrase = words.deed(signal, titles[column])
+        else:
+            topic = words.topic(ranking.line(line).topic or "")
+            phrase = topic if signal == CONTEXT else words.deed(signal, topic)
+        self[line] = phrase
+        return phrase
+
+
+def _sentence(ranking: Ranking, words: Wording, lines: Sequence[int], phrases: Mapping[int, str]) -> str:
+    """One sentence of what the person did and what the call is about."""
     about, done = "", list[str]()
     for line in lines:
         if line < 0:
             break
-        phrase = phrases.get(line)
-        if phrase is None:
-            phrase = phrases[line] = _phrase(ranking, words, line)
+        phrase = phrases[line]
         if ranking.line_signals[line] == CONTEXT:
             about = about or phrase
         elif phrase not in done:
             done.append(phrase)
-    return _sentence(ranking.strategy, words, done, about)
-
-
-def _sentence(strategy: Strategy, words: Wording, done: Sequence[str], about: str) -> str:
-    """One sentence of what the person did and what the call is about."""
-    if strategy is Strategy.EDITORIAL:
+    if ranking.strategy is Strategy.EDITORIAL:
         return words.editors_topic.format(about) if about else words.editors
     if not done:
         return words.context.format(about) if about else words.beyond
     sentence = words.because.format(words.joined.join(done))
     return sentence + words.and_context.format(about) if about else sentence
-
-
-def _phrase(ranking: Ranking, words: Wording, line: int) -> str:
-    """What the person did, in words; of the call's context, the name of the topic."""
-    signal, column = ranking.line_signals[line], ranking.line_columns[line]
-    titles = ranking.shelf.titles
-    if column < len(titles):
-        return words.deed(signal, titles[column])
-    topic = words.topic(ranking.line(line).topic or "")
-    return topic if signal == CONTEXT else words.deed(signal, topic)

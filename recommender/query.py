@@ -122,7 +122,7 @@ class Ranked(NamedTuple):
     propensity: float | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ranking:
     """The answer to a query: a list of n items, and the L lines of the person that it was made from, as columns.
 

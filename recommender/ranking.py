@@ -37,7 +37,7 @@ _LINE_NAMES = {**dict(enumerate(SIGNAL_IDS)), kernels.CONTEXT: CONTEXT}
 _POOL = 128  # how many of a list take part when it is made more diverse; above every limit
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Scored:
     """The list asked for and, after it, the list without each of some signals; scores are whole numbers of `unit`."""
 
@@ -49,7 +49,7 @@ class _Scored:
     """(lines, D) what each line adds to the profile of the list asked for; None when that is the editors' list."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Head:
     """The n best of the list asked for; scores and what moved them are whole numbers."""
 
@@ -223,7 +223,7 @@ class Ranker:
         """
         diverse, asked, others = query.diversity > 0, scores[0], scores[1:]
         heads = best(scores, _POOL if diverse else query.limit)
-        rows = heads[0][heads[0] >= 0]
+        rows = heads[0] if heads[0, -1] >= 0 else heads[0][heads[0] >= 0]
         final, moved, propensities = asked[rows], dict[str, Floats](), None
         if diverse:
             order, less = self._diversified(asked, rows, query)
