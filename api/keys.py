@@ -38,6 +38,9 @@ IMPLIED_BY: Mapping[Scope, frozenset[Scope]] = {Scope.AUDIT: frozenset({Scope.CO
 """Scopes that another one has in it: who keeps consent may read the log, which names nobody."""
 
 
+_ENOUGH = {scope: {scope, Scope.ADMIN, *IMPLIED_BY.get(scope, ())} for scope in Scope}
+
+
 class BadKey(Exception):
     """The key is malformed, unknown, over or revoked; which of them is nobody's business."""
 
@@ -52,7 +55,7 @@ class Caller:
 
     def may(self, scope: Scope) -> bool:
         """Tell whether the key has a scope; `admin` has them all."""
-        return not self.scopes.isdisjoint({scope, Scope.ADMIN, *IMPLIED_BY.get(scope, ())})
+        return not self.scopes.isdisjoint(_ENOUGH[scope])
 
 
 @dataclass(frozen=True)
