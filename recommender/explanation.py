@@ -125,10 +125,11 @@ class _Phrases(dict[int, str]):
     def __init__(self, ranking: Ranking, words: Wording) -> None:
         super().__init__()
         self._ranking, self._words = ranking, words
+        self._columns: list[int] = ranking.line_columns.tolist()
 
     def __missing__(self, line: int) -> str:
-        ranking, words = self._ranking, self._words
-        signal, column, titles = ranking.line_signals[line], ranking.line_columns[line], ranking.shelf.titles
+        ranking, words, column = self._ranking, self._words, self._columns[line]
+        signal, titles = ranking.line_signals[line], ranking.shelf.titles
         if column < len(titles):
             phrase = words.deed(signal, titles[column])
         else:
