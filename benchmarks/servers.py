@@ -7,13 +7,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
+@cache
 def cores() -> tuple[int, int]:
-    """The core of the servers and the core of everything else; the same one where there is no other."""
+    """The core of the servers and the core of everything else; the same one where there is no other.
+
+    Found out once: whoever keeps itself to its own core no longer sees the other.
+    """
     available = sorted(os.sched_getaffinity(0))
     return available[0], available[-1]
 
