@@ -1,10 +1,11 @@
 """What can go wrong in the recommender.
 
 RecommenderError
-├── NotEnoughData     there is too little to train on
-├── StoreUnreachable  where releases are kept does not answer
-├── WorkersLost       processes that train died, again and again
-└── CorruptRelease    the stored bytes of a release are not what was saved
+├── NotEnoughData       there is too little to train on
+├── StoreUnreachable    where releases are kept does not answer
+├── ClusterUnreachable  nobody listens where shards should be trained
+├── WorkersLost         processes that train died, again and again
+└── CorruptRelease      the stored bytes of a release are not what was saved
 """
 
 
@@ -18,6 +19,10 @@ class NotEnoughData(RecommenderError):
 
 class StoreUnreachable(RecommenderError):
     """Where releases are kept does not answer, or refuses."""
+
+
+class ClusterUnreachable(RecommenderError):
+    """Nobody listens where shards should be trained."""
 
 
 class WorkersLost(RecommenderError):

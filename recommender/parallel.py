@@ -5,15 +5,17 @@ it reads; so neither where it runs nor how often it is tried changes what comes 
 """
 
 import os
+import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from tempfile import TemporaryDirectory
+from threading import Lock
 from typing import Any, TypeVar
 
 from joblib import Parallel, delayed, parallel_config
 from joblib.externals.loky import BrokenProcessPool, cpu_count
 
-from recommender.errors import WorkersLost
+from recommender.errors import ClusterUnreachable, WorkersLost
 from recommender.progress import Progress
 from recommender.workers import Workers
 
@@ -23,17 +25,21 @@ Task = Callable[[Progress], T]
 
 ATTEMPTS = 4
 """How often what a dead worker left undone is tried."""
+CALL_S = 5.0
+"""Seconds that a cluster gets to pick up."""
 
 
 def run(tasks: Sequence[Task[T]], workers: Workers, progress: Progress) -> list[T]:
     """Run tasks and return their results in order; the first exception of a task is raised.
 
     Raises:
+        ClusterUnreachable: nobody listens at the address of the cluster.
         WorkersLost: the workers died each time.
     """
     jobs = min(workers.jobs or cpu_count(), len(tasks)) if workers.backend == "processes" else -1
     if jobs in {0, 1}:
         return [task(_part_of(progress, number, len(tasks))) for number, task in enumerate(tasks)]
+    _call(workers.address)
     with _connected(workers):
         return _persistently(tasks, workers, jobs, progress)
 
@@ -68,21 +74,60 @@ def _as_they_come(workers: Workers) -> str:
     return "list" if workers.backend == "ray" else "generator_unordered"
 
 
+def _call(address: str) -> None:
+    """See that somebody listens at `host:port`, with a scheme before it or without.
+
+    Ray looks for a cluster for minutes, and then ends in an error of its insides.
+    """
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if not host or not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CALL_S).close()
+    except (OSError, OverflowError) as error:
+        raise ClusterUnreachable(
+            f"no training cluster answers at {address} ({type(error).__name__})"
+        ) from None
+
+
+_ray = Lock()
+_ray_session = ExitStack()
+_ray_users = 0
+"""How many trainings of this process, which has one connection to Ray, need it at the moment."""
+
+
 @contextmanager
 def _connected(workers: Workers) -> Iterator[None]:
     """Hold on to a Ray cluster, for as long as there are tasks; the other backends connect each time they try.
 
     A process that stays connected is ended by Ray when the cluster goes, whatever it does by then.
     """
+    global _ray_users  # noqa: PLW0603  the connection is the process's, as Ray has it
     if workers.backend != "ray":
         yield
         return
+    with _ray:
+        if _ray_users == 0:
+            _ray_session.enter_context(_session(workers.address))
+        _ray_users += 1
+    try:
+        yield
+    finally:
+        with _ray:
+            _ray_users -= 1
+            if _ray_users == 0:
+                _ray_session.close()
+
+
+@contextmanager
+def _session(address: str) -> Iterator[None]:
+    """Connect to Ray, and disconnect; a connection that somebody else made is left alone."""
     import ray  # noqa: PLC0415  an extra
 
     if ray.is_initialized():
         yield
         return
-    with _reached(workers.address) as how:
+    with _reached(address) as how:
         ray.init(**how)
         try:
             yield

@@ -17,6 +17,7 @@ from api.schema import SchemaOutdated
 from api.service import Service
 from api.settings import PREFIX, Settings, SettingsError, load
 from consent.register import RegisterUnreadable
+from recommender.errors import ClusterUnreachable
 from recommender.progress import Progress
 
 T = TypeVar("T")
@@ -90,6 +91,8 @@ def with_service(
 
     try:
         return asyncio.run(run())
+    except ClusterUnreachable as wrong:
+        raise Failed(f"{wrong}: is {PREFIX}TRAINING_CLUSTER right?") from None
     except (SchemaOutdated, NoSuchApp, RegisterUnreadable) as known:
         raise Failed(str(known)) from None
     except DBAPIError as error:

@@ -215,6 +215,11 @@ def test_training_erasing_and_exporting(registered: Shell) -> None:
     assert "not_enough_data: no release" in said(too_little)
 
     registered.in_service(community.settle_in)
+    nobody = {"ASSENT_TRAINING_BACKEND": "dask", "ASSENT_TRAINING_CLUSTER": "tcp://127.0.0.1:1"}
+    lost = registered("train", "--app", APP, ASSENT_TRAINING_SHARDS="2", **nobody)
+    assert lost.exit_code == 1
+    assert "no training cluster answers at tcp://127.0.0.1:1" in said(lost)
+    assert "is ASSENT_TRAINING_CLUSTER right?" in said(lost)
     trained = registered("train", "--app", APP)
     assert trained.exit_code == 0
     assert "promoted: " in said(trained)

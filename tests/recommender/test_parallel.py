@@ -11,12 +11,15 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
-from recommender.errors import NotEnoughData, WorkersLost
+from recommender import parallel
+from recommender.errors import ClusterUnreachable, NotEnoughData, WorkersLost
 from recommender.history import History
 from recommender.parallel import ATTEMPTS, run
 from recommender.parts import Part, shard_part
@@ -29,6 +32,12 @@ from tests.recommender.test_training import NOW
 
 TWO = Workers(jobs=2)
 NEEDS_RAY = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed here")
+# Ray tells of its future, and leaves processes that it started to the garbage collector.
+RAY_WARNS = pytest.mark.filterwarnings(
+    "default:Tip:FutureWarning",
+    "default::ResourceWarning",
+    "default::pytest.PytestUnraisableExceptionWarning",
+)
 
 
 @dataclass(frozen=True)
@@ -46,6 +55,20 @@ class Square:
             file.write_bytes(b"x" * (died + 1))
             os.kill(os.getpid(), signal.SIGKILL)
         return self.number**2
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A task that ends once a file is there."""
+
+    file: Path
+    number: int
+
+    def __call__(self, _progress: Progress) -> int:
+        self.file.with_name(f"begun-{self.number}").touch()
+        while not self.file.exists():
+            time.sleep(0.1)
+        return self.number
 
 
 @dataclass(frozen=True)
@@ -73,6 +96,7 @@ def test_a_killed_worker_is_replaced(tmp_path: Path) -> None:
 
 
 @NEEDS_RAY
+@RAY_WARNS
 def test_a_killed_worker_of_a_ray_cluster_is_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -89,6 +113,40 @@ def test_a_killed_worker_of_a_ray_cluster_is_replaced(
 
 
 @NEEDS_RAY
+@RAY_WARNS
+def test_two_trainings_of_one_process_share_a_connection(tmp_path: Path) -> None:
+    """The first that ends leaves the other its cluster; the last one closes it."""
+    import ray  # noqa: PLC0415  an extra
+
+    with tempfile.TemporaryDirectory(prefix="ray-") as place, started_ray(place) as address:
+        on_ray = Workers(backend="ray", address=address)
+        slow = [Waiting(tmp_path / "go", number) for number in range(2)]
+        with ThreadPoolExecutor(2) as trainings:
+            first = trainings.submit(run, slow, on_ray, quietly)
+            while not list(tmp_path.glob("begun-*")) and not first.done():
+                time.sleep(0.1)
+            second = trainings.submit(run, [Square(3), Square(4)], on_ray, quietly)
+            while parallel._ray_users < 2 and not second.done():
+                time.sleep(0.1)
+            (tmp_path / "go").touch()
+            assert first.result(timeout=60) == [0, 1]
+            assert second.result(timeout=60) == [9, 16]
+        assert not ray.is_initialized()
+
+
+@pytest.mark.parametrize("backend", ["dask", "ray"])
+@pytest.mark.parametrize("scheme", ["", "tcp://"])
+def test_an_address_where_nobody_listens(backend: Literal["dask", "ray"], scheme: str) -> None:
+    """It is told at once, by name."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))  # taken, and nobody listens
+        address = f"{scheme}127.0.0.1:{probe.getsockname()[1]}"
+        with pytest.raises(ClusterUnreachable, match=address):
+            run([Square(1), Square(2)], Workers(backend=backend, address=address), quietly)
+
+
+@NEEDS_RAY
+@RAY_WARNS
 def test_a_ray_cluster_that_runs_already_is_used(tmp_path: Path) -> None:
     """By its address; it goes on running when the tasks are done."""
     with tempfile.TemporaryDirectory(prefix="ray-") as place, started_ray(place) as address:
