@@ -1,4 +1,4 @@
-"""The loops of a recommendation: compiled where there was a C compiler at installation, in NumPy elsewhere.
+"""The loops of a recommendation: compiled where there was a C compiler at installation, in Python and NumPy elsewhere.
 
 Both do the same (`tests/recommender/test_kernels.py`); `plain` says what, `compiled` does it without the dozens of
 passes and temporary arrays in between. None of them looks after its arguments: shapes and types are the caller's affair.
