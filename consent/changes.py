@@ -9,7 +9,6 @@ from consent import endings, persons, store
 from consent.errors import DeniedMeanwhile, UnknownPrompt
 from consent.ledger import DENIALS, SELF, Actor, Cell, Change, Choice, ConsentEvent, expiry, state_after
 from consent.log import openings
-from consent.persons import Held
 from consent.pseudonyms import new_id
 from consent.recording import take_places
 from consent.registrar import Cells, Changed, Registrar
@@ -60,7 +59,7 @@ async def change(
     """Record a person's choices, all or nothing. They are of the moment at which they have their place in the ledger.
 
     A no that the register carried out already, because the answer to its request was lost, is not recorded again while
-    clients retry: the receipt is the one that was written then. Before something is given, whatever of the person's is over
+    clients retry: the receipt is the one that was written then. Before anything is chosen, whatever of the person's is over
     is recorded as ended, as the worker does: a yes anew does not bring back what was kept under the old one.
 
     Raises:
@@ -86,7 +85,10 @@ async def change(
     if not left:
         cells = [before[each.signal, each.purpose] for each in request.changes]
         return await _as_carried_out(connection, registrar.app_id, person.subject_id, cells)
-    lapsed = await _end_before_giving(connection, registrar, person, left, before, clock())
+    # All of it, for events are kept under a signal, not a cell: a yes anew would take over what was kept under one that is over.
+    lapsed = await endings.end_lapsed(
+        connection, registrar, person.subject_id, person.age_band, before, clock()
+    )
     if lapsed is not None:
         before = {**before, **{(each.signal, each.purpose): each for each in lapsed.cells}}
     places = await take_places(connection, registrar.app_id, person.subject_id, len(left))
@@ -94,23 +96,6 @@ async def change(
     lines = _lines(replace(request, changes=left), showing, before, places.first, now, registrar)
     changed = await registrar.enter(connection, person.subject_id, places, lines, before, now)
     return changed.after(lapsed)
-
-
-async def _end_before_giving(
-    connection: AsyncConnection,
-    registrar: Registrar,
-    person: Held,
-    changes: Sequence[Change],
-    before: Cells,
-    now: int,
-) -> Changed | None:
-    """Record what of a person's is over, before something is given: all of it, for events are kept under a signal, not a cell.
-
-    Otherwise a yes anew would take over what was kept under one that is over, if it came before the worker.
-    """
-    if all(each.choice is not Choice.GIVEN for each in changes):
-        return None
-    return await endings.end_lapsed(connection, registrar, person.subject_id, person.age_band, before, now)
 
 
 async def _carried_out(

@@ -176,6 +176,19 @@ async def test_what_was_kept_under_a_yes_that_ran_out_is_in_no_file_after_a_yes_
     assert not await witness.files_hold(database_url, b"kept-under-the-old-yes")
 
 
+@pytest.mark.parametrize("state", ["refused", "withdrawn", "deferred"])
+async def test_a_no_to_a_yes_that_ran_out_comes_after_its_end(
+    client: Caller, clock: Clock, state: str
+) -> None:
+    """The history tells what happened, in order: the yes ended by itself, and then something else was chosen."""
+    await client.consent("u1", "views", "saves")
+    clock.forward(days=366)
+    erasure_id = (await client.consent("u1", "views", state=state))["erasure_id"]
+    history = (await client.get("/v1/users/u1/consents/history")).json()["events"]
+    assert [each["state"] for each in history] == ["given", "given", "expired", "expired", state]
+    assert erasure_id is not None
+
+
 async def test_a_yes_anew_that_is_refused_records_no_end(
     client: Caller, clock: Clock, service: Service
 ) -> None:

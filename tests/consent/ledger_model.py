@@ -88,9 +88,8 @@ class Somebody:
                 fact.word = "requested"
 
     def said(self, choice: Choice, names: list[Name], actor: Actor, now: int, touched: Touched) -> None:
-        """They, or their guardian, answered. Before a yes, what had ended is recorded."""
-        if choice is Choice.GIVEN:
-            self.endings_recorded(now, touched)
+        """They, or their guardian, answered. Before that, what had ended is recorded."""
+        self.endings_recorded(now, touched)
         self.lines += len(names)
         for name in names:
             fact = self.facts[name]
