@@ -39,6 +39,7 @@ IMPLIED_BY: Mapping[Scope, frozenset[Scope]] = {Scope.AUDIT: frozenset({Scope.CO
 
 
 _ENOUGH = {scope: {scope, Scope.ADMIN, *IMPLIED_BY.get(scope, ())} for scope in Scope}
+"""For each scope, those of which any one will do."""
 
 
 class BadKey(Exception):

@@ -119,7 +119,7 @@ class Ranker:
         head = self._head(scored.scores, query, random)
         base, values, nearby = self._reasons(scored, head.rows, query)
         added = nearby | {name: by_list[0, head.rows] for name, by_list in by_rule.items()} | head.moved
-        shown = 0 if scored.parts is not None else told.own  # the editors' list knows nothing of the person
+        first = 0 if scored.parts is not None else told.own  # the editors' list knows nothing of the person
         return Ranking(
             shelf=self.shelf,
             strategy=scored.strategy,
@@ -128,8 +128,8 @@ class Ranker:
             base=base * scored.unit,
             values=values * scored.unit,
             adjustments={name: whole * scored.unit for name, whole in added.items()},
-            line_signals=[_LINE_NAMES[number] for number in line_signals[shown:]],
-            line_columns=told.columns[shown:],
+            line_signals=[_LINE_NAMES[number] for number in line_signals[first:]],
+            line_columns=told.columns[first:],
             receipts=granted,
             without=[SIGNAL_IDS[number] for number in removed],
             ranks=head.ranks,

@@ -51,7 +51,7 @@ def read(list rows, dict rules, dict resources, dict topics, number first_band, 
             found = resources.get(resource)
             if found is None:
                 continue
-            if kind is SHOWN:
+            if kind == SHOWN:
                 shown.append(found)
             else:
                 add_to(seen, signal, found)
@@ -66,9 +66,9 @@ def read(list rows, dict rules, dict resources, dict topics, number first_band, 
             found, family = first_band + <number> value - 1, 2
         else:
             continue
-        if kind is FELT and not 1 <= value <= bands:
+        if kind == FELT and not 1 <= value <= bands:
             continue
-        if kind is RATED:
+        if kind == RATED:
             if not value >= <double> least:
                 if resource is not None:
                     taken_back.add(found)
@@ -187,7 +187,7 @@ def lay_out(outputs):
     width, size = outputs.shape
     tiles = zeros((-(-width // TILE) * TILE, size), float32)
     tiles[:width] = outputs
-    return ascontiguousarray(tiles.reshape(-1, TILE, size).swapaxes(1, 2))
+    return ascontiguousarray(tiles.reshape(len(tiles) // TILE, TILE, size).swapaxes(1, 2))
 
 
 def score(
@@ -197,7 +197,7 @@ def score(
     const unsigned char[::1] listed,
     double[:, ::1] scores,
 ):
-    if scores.shape[1] and vectors.shape[0] and vectors.shape[1]:
+    if scores.shape[0] and scores.shape[1]:
         score_all(
             vectors.shape[0], &vectors[0, 0], vectors.shape[1], &laid_out[0, 0, 0], &biases[0], &listed[0],
             scores.shape[1], &scores[0, 0],

@@ -1,4 +1,4 @@
-"""The loops of a recommendation in NumPy: what each does, and what serves where nothing could be compiled.
+"""The loops of a recommendation in Python and NumPy: what each does, and what serves where nothing could be compiled.
 
 Results are written into arrays that the caller hands in. Rows, lines and signals are int64, weights and scores float64.
 """
@@ -62,7 +62,7 @@ def read(  # noqa: C901, PLR0912  one loop over a person's events, on every requ
             column, family = resources.get(resource), 0
             if column is None:
                 continue
-            if kind is SHOWN:  # what was merely shown may come back
+            if kind == SHOWN:  # what was merely shown may come back
                 shown.append(column)
             else:
                 seen.setdefault(signal, []).append(column)
@@ -75,9 +75,9 @@ def read(  # noqa: C901, PLR0912  one loop over a person's events, on every requ
             column, family = first_band + int(value) - 1, 2
         else:
             continue
-        if kind is FELT and (value is None or not 1 <= value <= bands):
+        if kind == FELT and (value is None or not 1 <= value <= bands):
             continue
-        if kind is RATED:
+        if kind == RATED:
             if value is None or not value >= least:
                 if resource is not None:
                     taken_back.add(column)  # whatever was said before
@@ -137,9 +137,8 @@ def weigh(
         inside = counted * (place <= windows[:, None, None])
         for number, of_profile in enumerate(inside.transpose(1, 0, 2)):
             for held in of_profile:
-                total = held.cumsum()[
-                    -1:
-                ]  # in the order of the events, to the last bit as the compiled loop adds
+                # In the order of the events, to the last bit as the compiled loop adds.
+                total = held.cumsum()[-1:]
                 if total.any():
                     np.add.at(weights[number], own, held * (share / total))
 
