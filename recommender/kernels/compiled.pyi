@@ -8,3 +8,5 @@ from recommender.kernels.plain import rank as rank
 from recommender.kernels.plain import read as read
 from recommender.kernels.plain import score as score
 from recommender.kernels.plain import weigh as weigh
+
+def take_lanes(lanes: int) -> int: ...

@@ -5,6 +5,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from cpython.list cimport PyList_GET_ITEM
 from cpython.object cimport PyObject
 from libc.math cimport INFINITY, NAN, fabs
+from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memchr, memcpy, memmove
 
@@ -15,12 +16,27 @@ from recommender.kernels.plain import CONTEXT, FELT, RATED, SHOWN
 
 ctypedef long long number
 
-cdef extern from "scores.h":
+cdef extern from "lists.h":
     int TILE
+    int widest_lanes() noexcept
     void score_all(
-        Py_ssize_t profiles, const double *vectors, Py_ssize_t size, const float *tiles, const double *biases,
+        int lanes, Py_ssize_t profiles, const double *vectors, Py_ssize_t size, const float *tiles, const double *biases,
         const unsigned char *listed, Py_ssize_t width, double *scores,
     ) noexcept
+    void best_of(int lanes, const double *scores, Py_ssize_t width, int64_t *rows, Py_ssize_t room) noexcept
+    void rank_in(
+        int lanes, const double *scores, Py_ssize_t width, const int64_t *rows, Py_ssize_t wanted, int64_t *places
+    ) noexcept
+
+cdef int lanes_taken = widest_lanes()
+
+
+def take_lanes(int lanes):
+    """Score and pick with so many doubles at once, 2, 4 or 8, or as many as this processor can if those are fewer."""
+    global lanes_taken
+    lanes_taken = min(lanes, widest_lanes())
+    return lanes_taken
+
 
 # Added and taken away again, it leaves the nearest whole number, ties to even, as `rint` does, but several at a time:
 # above it, doubles have no fractions. What is rounded is far below 2**51.
@@ -199,7 +215,7 @@ def score(
 ):
     if scores.shape[0] and scores.shape[1]:
         score_all(
-            vectors.shape[0], &vectors[0, 0], vectors.shape[1], &laid_out[0, 0, 0], &biases[0], &listed[0],
+            lanes_taken, vectors.shape[0], &vectors[0, 0], vectors.shape[1], &laid_out[0, 0, 0], &biases[0], &listed[0],
             scores.shape[1], &scores[0, 0],
         )
 
@@ -219,75 +235,16 @@ def hide(dict hidden, const number[::1] removed, double[:, ::1] scores):
 def best(const double[:, ::1] scores, number[:, ::1] rows):
     cdef Py_ssize_t of_list
     for of_list in range(scores.shape[0]):
-        best_of(&scores[of_list, 0], scores.shape[1], &rows[of_list, 0], rows.shape[1])
-
-
-cdef void best_of(const double *scores, Py_ssize_t size, number *rows, Py_ssize_t room) noexcept:
-    cdef Py_ssize_t row, place, kept = 0
-    cdef double own, least = -INFINITY  # what no longer gets in
-    for row in range(size if room else 0):
-        own = scores[row]
-        if own <= least:
-            continue
-        place = kept if kept < room else room - 1
-        kept = place + 1
-        while place > 0 and scores[rows[place - 1]] < own:
-            rows[place] = rows[place - 1]
-            place -= 1
-        rows[place] = row
-        if kept == room:
-            least = scores[rows[room - 1]]
-    for place in range(kept, room):
-        rows[place] = -1
+        best_of(lanes_taken, &scores[of_list, 0], scores.shape[1], <int64_t *> &rows[of_list, 0], rows.shape[1])
 
 
 def rank(const double[:, ::1] scores, const number[::1] rows, number[:, ::1] places):
     cdef Py_ssize_t of_list
-    cdef Py_ssize_t *room = <Py_ssize_t *> malloc((2 * rows.shape[0] + 1) * sizeof(Py_ssize_t))
-    if room == NULL:
-        raise MemoryError
     for of_list in range(scores.shape[0] if rows.shape[0] else 0):
-        rank_in(&scores[of_list, 0], scores.shape[1], &rows[0], rows.shape[0], &places[of_list, 0], room)
-    free(room)
-
-
-cdef void rank_in(
-    const double *scores, Py_ssize_t size, const number *rows, Py_ssize_t wanted, number *places, Py_ssize_t *order
-) noexcept:
-    """Only what reaches the least of the rows is compared with them, by bisection."""
-    cdef Py_ssize_t count = 0, place, row, low, high, middle, each, above = 0
-    cdef double least
-    cdef Py_ssize_t *beaten = order + wanted  # how many rows beat exactly so many of them
-    for each in range(wanted):  # those in the list, from the last of them to the first
-        places[each] = 0
-        if scores[rows[each]] == -INFINITY:
-            continue
-        place = count
-        while place > 0 and beats(scores, rows[order[place - 1]], rows[each]):
-            order[place] = order[place - 1]
-            place -= 1
-        order[place] = each
-        count += 1
-    for place in range(count + 1):
-        beaten[place] = 0
-    least = scores[rows[order[0]]] if count else INFINITY
-    for row in range(size if count else 0):
-        if scores[row] >= least:
-            low, high = 0, count
-            while low < high:
-                middle = (low + high) // 2
-                if beats(scores, row, rows[order[middle]]):
-                    low = middle + 1
-                else:
-                    high = middle
-            beaten[low] += 1
-    for place in range(count - 1, -1, -1):
-        above += beaten[place + 1]
-        places[order[place]] = above + 1
-
-
-cdef inline bint beats(const double *scores, Py_ssize_t row, Py_ssize_t other) noexcept:
-    return scores[row] > scores[other] or (scores[row] == scores[other] and row < other)
+        rank_in(
+            lanes_taken, &scores[of_list, 0], scores.shape[1], <const int64_t *> &rows[0], rows.shape[0],
+            <int64_t *> &places[of_list, 0],
+        )
 
 
 def line_up(

@@ -1,6 +1,7 @@
 """The compiled loops do what the plain ones do."""
 
 import shutil
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,19 @@ compiled = pytest.importorskip(
     "recommender.kernels.compiled", reason="there was no C compiler here at installation"
 )
 
+MOST_LANES = 8
 seeds = st.integers(0, 2**32 - 1).map(np.random.default_rng)
 few = st.sampled_from([2, 10, 10**9])
+
+
+@pytest.fixture(scope="module", params=[2, 4, MOST_LANES])
+def lanes(request: pytest.FixtureRequest) -> Iterator[int]:
+    """How many doubles at once the compiled loops over all resources take; each is a build of its own."""
+    taken: int = compiled.take_lanes(request.param)
+    if taken < request.param:
+        pytest.skip(f"this processor takes {taken} at once")
+    yield taken
+    compiled.take_lanes(MOST_LANES)
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler here")
@@ -90,6 +102,7 @@ def test_vectors(random: np.random.Generator, lines: int, components: int, profi
 
 @given(seeds, st.integers(1, 14), st.integers(0, 70), st.integers(0, 70))
 @settings(deadline=None)
+@pytest.mark.usefixtures("lanes")
 def test_scores(random: np.random.Generator, lists: int, components: int, resources: int) -> None:
     """Exactly those of the matrix product, in however many lists, and minus infinity for what may not be listed."""
     vectors = random.integers(-(2**22), 2**22, (lists, components)).astype(float)
@@ -105,6 +118,7 @@ def test_scores(random: np.random.Generator, lists: int, components: int, resour
 
 @given(seeds, st.integers(1, 5), st.integers(1, 300), few, st.integers(0, 100))
 @settings(deadline=None)
+@pytest.mark.usefixtures("lanes")
 def test_lists(random: np.random.Generator, lists: int, resources: int, values: int, count: int) -> None:
     """What is hidden, the best, and the places are the same, with few values and so many ties as with many."""
     scores = random.integers(0, values, (lists, resources)).astype(float)

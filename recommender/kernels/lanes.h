@@ -1,0 +1,143 @@
+/* The loops over all resources with vectors of LANES doubles; lists.c includes this once for each width. */
+
+#define PASTED(name, lanes) name##_##lanes
+#define NAMED(name, lanes) PASTED(name, lanes)
+#define OWN(name) NAMED(name, LANES)
+#define doubles OWN(doubles)
+#define wholes OWN(wholes)
+#define score_few OWN(score_few)
+#define count_above OWN(count_above)
+
+typedef double doubles __attribute__((vector_size(LANES * sizeof(double))));
+typedef int64_t wholes __attribute__((vector_size(LANES * sizeof(int64_t))));
+
+/* Called with a constant number of profiles, so that their sums stay in registers. */
+FOR_THESE static inline __attribute__((always_inline)) void score_few(
+    const int profiles, const double *vectors, ptrdiff_t size, const float *tiles, const double *biases,
+    const unsigned char *listed, ptrdiff_t width, double *scores)
+{
+    for (ptrdiff_t first = 0; first < width; first += 2 * LANES) {
+        const float *from = tiles + first / TILE * TILE * size + first % TILE;
+        ptrdiff_t count = width - first < 2 * LANES ? width - first : 2 * LANES;
+        doubles left[AT_ONCE], right[AT_ONCE];
+        double sums[2 * LANES];
+        for (int profile = 0; profile < profiles; profile++)
+            left[profile] = right[profile] = (doubles){0};
+        for (ptrdiff_t component = 0; component < size; component++, from += TILE) {
+            doubles one, other;  /* lane by lane: gcc 12 takes three times as many instructions for __builtin_convertvector */
+            for (int lane = 0; lane < LANES; lane++)
+                one[lane] = from[lane];
+            for (int lane = 0; lane < LANES; lane++)
+                other[lane] = from[LANES + lane];
+            for (int profile = 0; profile < profiles; profile++) {
+                double value = vectors[profile * size + component];
+                left[profile] += value * one;
+                right[profile] += value * other;
+            }
+        }
+        for (int profile = 0; profile < profiles; profile++) {
+            memcpy(sums, &left[profile], sizeof left[profile]);
+            memcpy(sums + LANES, &right[profile], sizeof right[profile]);
+            for (ptrdiff_t place = 0; place < count; place++)
+                scores[profile * width + first + place] =
+                    listed[first + place] ? sums[place] + biases[first + place] : -INFINITY;
+        }
+    }
+}
+
+FOR_THESE static void OWN(score_all)(
+    ptrdiff_t profiles, const double *vectors, ptrdiff_t size, const float *tiles, const double *biases,
+    const unsigned char *listed, ptrdiff_t width, double *scores)
+{
+    while (profiles > 0) {
+        ptrdiff_t now = profiles < AT_ONCE ? profiles : AT_ONCE;
+        switch (now) {
+        case 1: score_few(1, vectors, size, tiles, biases, listed, width, scores); break;
+        case 2: score_few(2, vectors, size, tiles, biases, listed, width, scores); break;
+        case 3: score_few(3, vectors, size, tiles, biases, listed, width, scores); break;
+        case 4: score_few(4, vectors, size, tiles, biases, listed, width, scores); break;
+        case 5: score_few(5, vectors, size, tiles, biases, listed, width, scores); break;
+        default: score_few(6, vectors, size, tiles, biases, listed, width, scores); break;
+        }
+        profiles -= now;
+        vectors += now * size;
+        scores += now * width;
+    }
+}
+
+/* How many of `count` scores are above `bound`. */
+FOR_THESE static ptrdiff_t count_above(const double *scores, ptrdiff_t count, double bound)
+{
+    wholes above = {0};
+    ptrdiff_t place = 0, total = 0;
+    for (; place + LANES <= count; place += LANES) {
+        doubles some;
+        memcpy(&some, scores + place, sizeof some);
+        above -= some > bound;
+    }
+    for (int lane = 0; lane < LANES; lane++)
+        total += above[lane];
+    for (; place < count; place++)
+        total += scores[place] > bound;
+    return total;
+}
+
+FOR_THESE static void OWN(best_of)(const double *scores, ptrdiff_t width, int64_t *rows, ptrdiff_t room)
+{
+    ptrdiff_t kept = 0;
+    double least = -INFINITY;  /* what is not above it no longer gets in */
+    for (ptrdiff_t first = 0; first < (room ? width : 0); first += AT_A_TIME) {
+        ptrdiff_t end = width - first < AT_A_TIME ? width : first + AT_A_TIME;
+        if (!count_above(scores + first, end - first, least))
+            continue;
+        for (ptrdiff_t row = first; row < end; row++) {
+            double own = scores[row];
+            if (own <= least)
+                continue;
+            ptrdiff_t place = kept < room ? kept : room - 1;
+            kept = place + 1;
+            for (; place > 0 && scores[rows[place - 1]] < own; place--)
+                rows[place] = rows[place - 1];
+            rows[place] = row;
+            if (kept == room)
+                least = scores[rows[room - 1]];
+        }
+    }
+    for (; kept < room; kept++)
+        rows[kept] = -1;
+}
+
+FOR_THESE static void OWN(rank_in)(
+    const double *scores, ptrdiff_t width, const int64_t *rows, ptrdiff_t wanted, int64_t *places)
+{
+    double least = INFINITY;  /* of those in the list: what is below it is ahead of none */
+    for (ptrdiff_t each = 0; each < wanted; each++) {
+        double own = scores[rows[each]];
+        places[each] = own > -INFINITY;
+        if (own > -INFINITY && own < least)
+            least = own;
+    }
+    for (ptrdiff_t first = 0; first < width; first += AT_A_TIME) {
+        ptrdiff_t count = width - first < AT_A_TIME ? width - first : AT_A_TIME;
+        if (!count_above(scores + first, count, nextafter(least, -INFINITY)))
+            continue;
+        for (ptrdiff_t each = 0; each < wanted; each++) {
+            if (!places[each])
+                continue;
+            /* Among equals the lower row comes first: what stands before it is ahead when it is not below it. */
+            double own = scores[rows[each]], below = nextafter(own, -INFINITY);
+            ptrdiff_t before = rows[each] - first;
+            before = before < 0 ? 0 : before > count ? count : before;
+            places[each] += count_above(scores + first, before, below);
+            places[each] += count_above(scores + first + before, count - before, own);
+        }
+    }
+}
+
+#undef PASTED
+#undef NAMED
+#undef OWN
+#undef doubles
+#undef wholes
+#undef score_few
+#undef count_above
