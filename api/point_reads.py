@@ -171,7 +171,7 @@ class PostgresPointReads:
 
     def __init__(self, url: URL) -> None:
         self._dsn = url.set(drivername="postgresql").render_as_string(hide_password=False)
-        self.told, self.untold = _Connections(self._dsn, 8), _Connections(self._dsn, 4)
+        self.told, self.untold = _Connections(self._dsn, 16), _Connections(self._dsn, 4)
 
     def prepare(self, statement: Statement) -> Prepared:
         """Compile a statement once."""
@@ -199,6 +199,6 @@ class PostgresPointReads:
     async def close(self) -> None:
         """Let go of the connections."""
         before = self.told, self.untold
-        self.told, self.untold = _Connections(self._dsn, 8), _Connections(self._dsn, 4)
+        self.told, self.untold = _Connections(self._dsn, 16), _Connections(self._dsn, 4)
         for connections in before:
             connections.close()

@@ -103,6 +103,7 @@ def _settle() -> None:
     """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000)
 
 
 def _say(address: str) -> None:
