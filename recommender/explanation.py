@@ -141,18 +141,18 @@ class _Phrases(dict[int, str]):
 
 def _sentence(ranking: Ranking, words: Wording, lines: Sequence[int], phrases: Mapping[int, str]) -> str:
     """One sentence of what the person did and what the call is about."""
-    about, done = "", list[str]()
+    about, done = "", ""
     for line in lines:
         if line < 0:
             break
         phrase = phrases[line]
         if ranking.line_signals[line] == CONTEXT:
             about = about or phrase
-        elif phrase not in done:
-            done.append(phrase)
+        elif phrase != done:
+            done = f"{done}{words.joined}{phrase}" if done else phrase
     if ranking.strategy is Strategy.EDITORIAL:
         return words.editors_topic.format(about) if about else words.editors
     if not done:
         return words.context.format(about) if about else words.beyond
-    sentence = words.because.format(words.joined.join(done))
+    sentence = words.because.format(done)
     return sentence + words.and_context.format(about) if about else sentence

@@ -1,9 +1,10 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """The loops of a recommendation, compiled by Cython; what each does and what it takes, `plain` says."""
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE, _PyBytes_Resize
 from cpython.list cimport PyList_GET_ITEM
 from cpython.object cimport PyObject
+from cpython.ref cimport Py_XDECREF
 from libc.math cimport INFINITY, NAN, fabs
 from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc, realloc
@@ -15,6 +16,10 @@ from orjson import OPT_SERIALIZE_NUMPY, dumps
 from recommender.kernels.plain import CONTEXT, FELT, RATED, SHOWN
 
 ctypedef long long number
+
+cdef extern from "Python.h":
+    PyObject *new_bytes "PyBytes_FromStringAndSize" (const char *text, Py_ssize_t size) except NULL
+    char *inside "PyBytes_AS_STRING" (PyObject *text)
 
 cdef extern from "lists.h":
     int TILE
@@ -42,14 +47,21 @@ def take_lanes(int lanes):
 # above it, doubles have no fractions. What is rounded is far below 2**51.
 cdef double ROUNDING = 1.5 * 2.0**52
 
+cdef enum:
+    FIRST_ROOM = 1 << 16  # bytes for a page: what most fit into
+
 
 def read(list rows, dict rules, dict resources, dict topics, number first_band, number bands, list context):
     cdef Py_ssize_t most = len(rows) + len(context), lines = 0, event = 0, place
-    signals_read, columns_read, events_read = empty(most, int64), empty(most, int64), empty(most, int64)
-    strengths_read, starts_read = zeros(most), zeros(4, int64)
-    cdef number[::1] signals = signals_read, columns = columns_read, events = events_read, starts = starts_read
+    whole, strengths_read, starts_read = empty((5, most), int64), zeros(most), zeros(4, int64)
+    cdef number[:, ::1] of_lines = whole
+    cdef number[::1] starts = starts_read
     cdef double[::1] strengths = strengths_read
-    cdef number[::1] line_of = empty(most, int64), family_of = empty(most, int64)
+    cdef number *signals = &of_lines[0, 0] if most else NULL
+    cdef number *columns = signals + most
+    cdef number *events = columns + most
+    cdef number *line_of = events + most
+    cdef number *family_of = line_of + most
     cdef dict places = {}, seen = {}, concerns = {}
     cdef list shown = [], disliked = []
     cdef set liked = set(), taken_back = set()
@@ -120,7 +132,7 @@ def read(list rows, dict rules, dict resources, dict topics, number first_band, 
         signals[lines + place], columns[lines + place] = CONTEXT, context[place]
     place = lines + len(context)
     return (
-        signals_read[:place], columns_read[:place], strengths_read[:place], events_read[:event], starts_read, lines,
+        whole[0, :place], whole[1, :place], strengths_read[:place], whole[2, :event], starts_read, lines,
         seen, concerns, shown, disliked,
     )
 
@@ -317,7 +329,7 @@ cdef struct Column:
 
 
 cdef struct Text:
-    char *data
+    PyObject *bytes
     Py_ssize_t size
     Py_ssize_t room
 
@@ -397,11 +409,12 @@ cdef class Page:
     def written(self):
         cdef bytes numbers = b",".join([dumps(values, option=OPT_SERIALIZE_NUMPY)[1:-1] for values in self.values])
         cdef const char **starts = <const char **> malloc((self.counted + 1) * sizeof(const char *))
-        cdef Text to = Text(NULL, 0, 0)
+        cdef Text to = Text(NULL, 0, FIRST_ROOM)
         cdef Py_ssize_t piece, place
         try:
             if starts == NULL:
                 raise MemoryError
+            to.bytes = new_bytes(NULL, to.room)
             find_numbers(numbers, self.counted, starts)
             put(&to, b"[", 1)
             for piece in range(self.pieces):
@@ -410,10 +423,11 @@ cdef class Page:
                 for place in range(self.size):
                     write(&to, &self.columns[place], piece, starts)
             put(&to, b"]", 1)
-            return PyBytes_FromStringAndSize(to.data, to.size)
+            _PyBytes_Resize(&to.bytes, to.size)
+            return <object> to.bytes
         finally:
             free(starts)
-            free(to.data)
+            Py_XDECREF(to.bytes)
 
 
 cdef const number *start_of(const number[::1] numbers) noexcept:
@@ -488,13 +502,9 @@ cdef int put_whole(Text *to, number whole) except -1:
 
 
 cdef inline int put(Text *to, const char *text, Py_ssize_t size) except -1:
-    cdef char *data
     if to.size + size > to.room:
-        to.room = 2 * (to.size + size) + 8192
-        data = <char *> realloc(to.data, to.room)
-        if data == NULL:
-            raise MemoryError
-        to.data = data
-    memcpy(to.data + to.size, text, size)
+        to.room = 2 * (to.size + size)
+        _PyBytes_Resize(&to.bytes, to.room)
+    memcpy(inside(to.bytes) + to.size, text, size)
     to.size += size
     return 0
