@@ -7,7 +7,7 @@ itself, exactly. What another process recorded in between, the ledger's times te
 
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -34,11 +34,11 @@ class Arriving:
         self._app = app
         self._clock = clock
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Run the application on a request that says when it arrived, as `scope["arrival"]`."""
         if scope["type"] == "http":
             scope["arrival"] = Arrival(time.monotonic_ns(), self._clock())
-        await self._app(scope, receive, send)
+        return self._app(scope, receive, send)
 
 
 @dataclass(frozen=True)

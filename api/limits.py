@@ -1,9 +1,13 @@
-"""How much a request may carry, how often a key may ask, and how long an answer may take: beyond, a problem."""
+"""How much a request may carry, how often a key may ask, and how long an answer may take: beyond, a problem.
+
+A layer that has nothing to do after the application returns what the application does, and is no coroutine around it:
+each is one more to wake whenever a request waits.
+"""
 
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -23,14 +27,12 @@ class LimitedBody:
         self._app = app
         self._largest = largest
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Run the application on a body that is counted."""
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+            return self._app(scope, receive, send)
         if self._beyond(Headers(scope=scope).get("content-length", "")):
-            await self._problem().response()(scope, receive, send)
-            return
+            return self._problem().response()(scope, receive, send)
         read = 0
 
         async def counted() -> Message:
@@ -41,7 +43,7 @@ class LimitedBody:
                 raise self._problem()
             return message
 
-        await self._app(scope, counted, send)
+        return self._app(scope, counted, send)
 
     def _beyond(self, told: str) -> bool:
         return told.isdecimal() and (len(told) > _MOST_DIGITS or int(told) > self._largest)
@@ -94,11 +96,13 @@ class Deadline:
         self._seconds = seconds
         self._letting_go: set[asyncio.Task[None]] = set()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Run the application for so long."""
         if scope["type"] != "http" or scope["path"].startswith(KEEPS_ITS_OWN_TIME):
-            await self._app(scope, receive, send)
-            return
+            return self._app(scope, receive, send)
+        return self._in_time(scope, receive, send)
+
+    async def _in_time(self, scope: Scope, receive: Receive, send: Send) -> None:
         begun = given_up = False
 
         async def watched(message: Message) -> None:

@@ -103,10 +103,11 @@ class Recommending:
         """
         values = {"app_id": app_id, "user_hash": user_hash, "now": self._service.clock()}
         values |= {"key_id": key_id, "secret_hash": secret_hash}
-        rows = await self._points.rows(self._history_by_key, values, Purpose.PERSONALISE)
+        rows = list(await self._points.rows(self._history_by_key, values, Purpose.PERSONALISE))
         for place, row in enumerate(rows):  # it comes first on all databases there are
             if row[5] == _KEY:
-                return Caller(app_id, key_id, scopes_of(row[0])), [*rows[:place], *rows[place + 1 :]]
+                del rows[place]
+                return Caller(app_id, key_id, scopes_of(row[0])), rows
         raise BadKey
 
     async def rank(self, app_id: str, rows: Rows, query: Query) -> Recommended:

@@ -3,7 +3,6 @@
 A sentence says what the person did, never what that might say about them: no diagnosis, no symptom, no "you are".
 """
 
-from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -19,7 +18,7 @@ OTHER = "other"
 """The line of a short explanation that holds all that it does not list, so that the sum still holds."""
 
 _SHORT: Final = 3
-_IN_A_SENTENCE: Final = 2
+_IN_A_SENTENCE: Final = 2  # as `_sentences` has them
 _RANKS = [b'{"rank":%d,"resource":' % rank for rank in range(1, 101)]
 _SUMS = {name: b'{"signal":"%b","value":' % name.encode() for name in (*SIGNAL_IDS, CONTEXT)}
 _COUNTERFACTUALS = {name: b'{"without":"%b","rank":' % name.encode() for name in SIGNAL_IDS}
@@ -109,9 +108,16 @@ def _counterfactuals(page: Page, ranking: Ranking) -> None:
 
 
 def _sentences(ranking: Ranking, words: Wording, speaking: Rows) -> list[bytes]:
-    """For each item one sentence, as JSON, from the lines that speak most for it (n, 2), -1 for none."""
-    phrases = _Phrases(ranking, words)
-    sentences = [orjson.dumps(_sentence(ranking, words, lines, phrases)) for lines in speaking.tolist()]
+    """For each item one sentence, as JSON, from the two lines that speak most for it (n, 2), -1 for none."""
+    pairs = speaking.tolist()
+    deeds, topics = _phrases(ranking, words, {line for pair in pairs for line in pair})
+    sentences = []
+    for first, second in pairs:
+        done, other = deeds[first], deeds[second]
+        if other and other != done:
+            done = f"{done}{words.joined}{other}" if done else other
+        about = topics and (topics.get(first) or topics.get(second))
+        sentences.append(orjson.dumps(_sentence(ranking.strategy, words, done, about or "")))
     lifted = ranking.adjustments.get(SOMETHING_NEW)
     if lifted is not None:
         new = orjson.dumps(words.something_new)
@@ -119,38 +125,25 @@ def _sentences(ranking: Ranking, words: Wording, speaking: Rows) -> list[bytes]:
     return sentences
 
 
-class _Phrases(dict[int, str]):
-    """What the person did, in words, by line; of the call's context, the name of the topic. Items often share lines."""
-
-    def __init__(self, ranking: Ranking, words: Wording) -> None:
-        super().__init__()
-        self._ranking, self._words = ranking, words
-        self._columns: list[int] = ranking.line_columns.tolist()
-
-    def __missing__(self, line: int) -> str:
-        ranking, words, column = self._ranking, self._words, self._columns[line]
-        signal, titles = ranking.line_signals[line], ranking.shelf.titles
-        if column < len(titles):
-            phrase = words.deed(signal, titles[column])
-        else:
-            topic = words.topic(ranking.line(line).topic or "")
-            phrase = topic if signal == CONTEXT else words.deed(signal, topic)
-        self[line] = phrase
-        return phrase
-
-
-def _sentence(ranking: Ranking, words: Wording, lines: Sequence[int], phrases: Mapping[int, str]) -> str:
-    """One sentence of what the person did and what the call is about."""
-    about, done = "", ""
+def _phrases(ranking: Ranking, words: Wording, lines: set[int]) -> tuple[dict[int, str], dict[int, str]]:
+    """What the person did, in words, by line, "" for a line that tells of no deed; and what topics of the call are named."""
+    signals, titles, columns = ranking.line_signals, ranking.shelf.titles, ranking.line_columns.tolist()
+    deeds, topics = dict.fromkeys(lines, ""), dict[int, str]()
     for line in lines:
         if line < 0:
-            break
-        phrase = phrases[line]
-        if ranking.line_signals[line] == CONTEXT:
-            about = about or phrase
-        elif phrase != done:
-            done = f"{done}{words.joined}{phrase}" if done else phrase
-    if ranking.strategy is Strategy.EDITORIAL:
+            continue
+        signal, column = signals[line], columns[line]
+        thing = titles[column] if column < len(titles) else words.topic(ranking.line(line).topic or "")
+        if signal == CONTEXT:
+            topics[line] = thing
+        else:
+            deeds[line] = words.deed(signal, thing)
+    return deeds, topics
+
+
+def _sentence(strategy: Strategy, words: Wording, done: str, about: str) -> str:
+    """One sentence of what the person did and what the call is about, "" for nothing."""
+    if strategy is Strategy.EDITORIAL:
         return words.editors_topic.format(about) if about else words.editors
     if not done:
         return words.context.format(about) if about else words.beyond

@@ -8,7 +8,7 @@ from cpython.ref cimport Py_XDECREF
 from libc.math cimport INFINITY, NAN, fabs
 from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc, realloc
-from libc.string cimport memchr, memcpy, memmove
+from libc.string cimport memchr, memcpy
 
 from numpy import ascontiguousarray, empty, float32, int64, zeros
 from orjson import OPT_SERIALIZE_NUMPY, dumps
@@ -266,48 +266,42 @@ def line_up(
     number[:, ::1] order,
     number[:, ::1] speaking,
 ):
-    cdef Py_ssize_t item, line, lines = values.shape[1], room = order.shape[1], most = speaking.shape[1]
+    cdef Py_ssize_t item, line, place, lines = values.shape[1], room = order.shape[1], most = speaking.shape[1]
     cdef Py_ssize_t count, spoken
-    cdef number left
     cdef double value
+    cdef double[::1] sizes = empty(lines)
+    cdef number[:, ::1] found = empty((3, lines), int64)
+    cdef number *every = &found[0, 0] if lines else NULL
+    cdef number *places = every + lines
+    cdef number *by_size = places + lines
+    for line in range(lines):
+        every[line] = line
     for item in range(values.shape[0]):
         told[item, :], order[item, :], speaking[item, :] = 0.0, -1, -1
         count, spoken = 0, 0
         for line in range(lines):
             value = told[item, line] = values[item, line]
-            if value == 0.0:
-                continue
             told[item, lines + 1 + groups[line]] += value
-            left = insert(&values[item, 0], line, &order[item, 0], min(count, room), room)
-            if left >= 0:
-                told[item, lines] += values[item, left]
-            count += 1
-            if value > 0.0:
-                insert(&values[item, 0], line, &speaking[item, 0], min(spoken, most), most)
-                spoken += 1
+            sizes[line] = fabs(value) if value else -INFINITY
+            count += value != 0.0
+        if count == 0:
+            continue
+        rank_in(lanes_taken, &sizes[0], lines, <int64_t *> every, lines, <int64_t *> places)
+        for line in range(lines):
+            if places[line]:
+                by_size[places[line] - 1] = line
+        for place in range(min(count, room)):
+            order[item, place] = by_size[place]
         if count > room > 0:
-            told[item, lines] += values[item, order[item, room - 1]]
             order[item, room - 1] = lines
-
-
-cdef number insert(const double *values, number line, number *order, Py_ssize_t kept, Py_ssize_t room) noexcept:
-    """Insert a line by the size of its value, behind its equals; return the line that is left without room, or -1."""
-    cdef Py_ssize_t low = 0, high = kept, middle
-    cdef number left = -1
-    while low < high:
-        middle = (low + high) // 2
-        if fabs(values[order[middle]]) >= fabs(values[line]):
-            low = middle + 1
-        else:
-            high = middle
-    if kept == room:
-        if low == room:
-            return line
-        kept -= 1
-        left = order[kept]
-    memmove(&order[low + 1], &order[low], (kept - low) * sizeof(number))
-    order[low] = line
-    return left
+        for place in range(max(room - 1, 0), count if count > room else 0):
+            told[item, lines] += values[item, by_size[place]]
+        for place in range(count):
+            if spoken == most:
+                break
+            if values[item, by_size[place]] > 0.0:
+                speaking[item, spoken] = by_size[place]
+                spoken += 1
 
 
 cdef enum Kind:

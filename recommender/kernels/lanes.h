@@ -86,8 +86,8 @@ FOR_THESE static void OWN(best_of)(const double *scores, ptrdiff_t width, int64_
 {
     ptrdiff_t kept = 0;
     double least = -INFINITY;  /* what is not above it no longer gets in */
-    for (ptrdiff_t first = 0; first < (room ? width : 0); first += AT_A_TIME) {
-        ptrdiff_t end = width - first < AT_A_TIME ? width : first + AT_A_TIME;
+    for (ptrdiff_t first = 0; first < (room ? width : 0); first += PICKED_FROM) {
+        ptrdiff_t end = width - first < PICKED_FROM ? width : first + PICKED_FROM;
         if (!count_above(scores + first, end - first, least))
             continue;
         for (ptrdiff_t row = first; row < end; row++) {
@@ -117,8 +117,8 @@ FOR_THESE static void OWN(rank_in)(
         if (own > -INFINITY && own < least)
             least = own;
     }
-    for (ptrdiff_t first = 0; first < width; first += AT_A_TIME) {
-        ptrdiff_t count = width - first < AT_A_TIME ? width - first : AT_A_TIME;
+    for (ptrdiff_t first = 0; first < width; first += COUNTED_IN) {
+        ptrdiff_t count = width - first < COUNTED_IN ? width - first : COUNTED_IN;
         if (!count_above(scores + first, count, nextafter(least, -INFINITY)))
             continue;
         for (ptrdiff_t each = 0; each < wanted; each++) {

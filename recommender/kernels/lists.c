@@ -14,7 +14,7 @@
 
 #pragma GCC optimize("fp-contract=fast")
 
-enum { AT_ONCE = 6, AT_A_TIME = 128 };
+enum { AT_ONCE = 6, PICKED_FROM = 32, COUNTED_IN = 512 };
 
 #define LANES 2
 #define FOR_THESE
