@@ -73,6 +73,7 @@ def create_app(service: Service, *, reporting: TelemetryConfig | None = None) ->
     app.state.service = service
     app.state.recommending = Recommending(service)
     app.state.buckets = Buckets(service.settings.rate_limit)
+    app.add_middleware(recommendations.Shortcut)
     problems.install(app)
     app.add_middleware(LimitedBody, largest=service.settings.max_body_bytes)
     app.add_middleware(Deadline, seconds=service.settings.request_deadline_s)

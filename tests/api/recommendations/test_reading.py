@@ -48,6 +48,24 @@ async def test_the_direct_route_answers_as_its_neighbours_do(caller_for: Any, se
     assert (wrong_method.status_code, wrong_method.json()["code"]) == (405, "method_not_allowed")
 
 
+async def test_the_shortcut_answers_before_any_route(caller_for: Any, service: Service) -> None:
+    """What is not traced needs no route; another method or path does."""
+    caller = await caller_for()
+    app = create_app(service)
+    app.router.routes.clear()
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://assent", headers=caller.http.headers
+    ) as http:
+        answers = [
+            await http.post("/v1/recommendations", json={"user_id": "u1"}),
+            await http.post("/v1/recommendations", json={"user_id": 7}),
+            await http.post("/v1/recommendations:anonymous", json={}),
+            await http.get("/v1/recommendations"),
+        ]
+    assert [answer.status_code for answer in answers] == [200, 422, 404, 404]
+
+
 async def test_reading_writes_nothing(client: Caller, service: Service, tmp_path: Path) -> None:
     """Lists, explanations and what-ifs leave every row of every table, and every byte of the database, as it was."""
     await lead_a_life(client)
