@@ -195,6 +195,13 @@ class Settings(BaseModel):
             raise ValueError(f"{twice[0]}: is a setting of its own, {PREFIX}TRAINING_{twice[0].upper()}")
         return value
 
+    @field_validator("training_cluster")
+    @classmethod
+    def _reached_as_a_node(cls, value: str) -> str:
+        if value.startswith("ray://"):
+            raise ValueError("must be the host:port of `ray start --head`; Ray's client (ray://) is not used")
+        return value
+
     @field_validator("webhook_networks")
     @classmethod
     def _known_networks(cls, value: str) -> str:

@@ -68,6 +68,7 @@ WRONG = {
     "DATABASE_URL": ("canary7f3a", "mysql://u:canary7f3a@h/d", "sqlite://", ""),
     "PORT": ("canary7f3a", "-1", "65536", "80.5"),
     "PUBLIC_URL": ("canary7f3a", "ftp://canary7f3a"),
+    "TRAINING_CLUSTER": ("ray://canary7f3a:10001",),
     "LINK_TTL_S": ("59", "2592001"),
     "SESSION_TTL_S": ("0", "86401"),
     "ERASURE_DEADLINE_H": ("0", "721"),
