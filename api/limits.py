@@ -136,4 +136,4 @@ class Deadline:
 
 
 KEEPS_ITS_OWN_TIME = "/v1/recommendations"
-"""Where the route itself sees to a shorter deadline: a task for each request would cost it some percent."""
+"""Where the route itself sees to a shorter deadline, reading included: a task for each request would cost it some percent."""

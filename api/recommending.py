@@ -1,15 +1,14 @@
 """Answering a question for recommendations: one read of what the person grants, one ranking, nothing written."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from sqlalchemy import BigInteger, Float, Select, String, cast, literal, null, union_all
 
 from api.keys import BadKey, Caller, scopes_of
-from api.requests import AnonymousRequest
+from api.requests import AnonymousRequest, WhatIfRequest
 from api.service import Service
 from api.store import key_in_force
 from api.tokens import Kind
@@ -20,8 +19,7 @@ from recommender.query import Query, Ranking
 from recommender.store import personal_history
 
 
-@dataclass(frozen=True)
-class Recommended:
+class Recommended(NamedTuple):
     """A ranking, and what it was made from and for."""
 
     ranking: Ranking
@@ -31,7 +29,7 @@ class Recommended:
     """Whether the answer carries a link that deletes the person."""
 
 
-def query_of(request: AnonymousRequest, without: frozenset[str] = frozenset()) -> Query:
+def query_of(request: AnonymousRequest) -> Query:
     """Return what the ranker is asked, from what the app asked."""
     wanted, context = request.filter, request.context
     return Query(
@@ -52,7 +50,7 @@ def query_of(request: AnonymousRequest, without: frozenset[str] = frozenset()) -
         diversity=request.diversity,
         freshness=request.freshness,
         explore=request.explore,
-        without=without,
+        without=frozenset(request.without) if isinstance(request, WhatIfRequest) else frozenset(),
         explain=request.explain,
     )
 

@@ -119,7 +119,7 @@ class Settings(BaseModel):
     )
     recommend_deadline_s: Annotated[float, Field(ge=0.05, le=60)] = Field(
         default=2.0,
-        description="Seconds until recommendations answer 503 with where to turn, whatever the database does",
+        description="Seconds until recommendations answer 503 with where to turn, whatever the database does and however slowly the question comes",
     )
     request_deadline_s: Annotated[float, Field(ge=1, le=600)] = Field(
         default=30.0, description="Seconds until any other request that was not answered is answered 503"

@@ -133,7 +133,7 @@ async def test_a_question_that_does_not_come_is_not_waited_for(
         yield b'{"user_id"'
         await asyncio.sleep(600)
 
-    async with limited(service, database_url, tmp_path, request_deadline_s=1.0) as client:
+    async with limited(service, database_url, tmp_path, recommend_deadline_s=1.0) as client:
         for kind in ("", ":whatif", ":anonymous"):
             sent = client.http.post(f"/v1/recommendations{kind}", content=half())
             answer = await asyncio.wait_for(sent, 60)
