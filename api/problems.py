@@ -1,7 +1,7 @@
 """Errors as people's programs see them: application/problem+json (RFC 9457) with a stable code, from one table."""
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -229,10 +229,10 @@ class LastResort:
         """Run the application, and answer when it raises before it answered."""
         started = False
 
-        async def watched(message: Message) -> None:
+        def watched(message: Message) -> Awaitable[None]:
             nonlocal started
             started = started or message["type"] == "http.response.start"
-            await send(message)
+            return send(message)
 
         try:
             await self._app(scope, receive, watched)

@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import BigInteger, Float, Select, String, cast, literal, null, union_all
+from sqlalchemy import BigInteger, Float, Select, cast, literal, null, union_all
 
 from api.keys import BadKey, Caller, scopes_of
 from api.requests import AnonymousRequest, WhatIfRequest
@@ -59,14 +59,14 @@ Rows = Sequence[Any]
 """Of one person: the grants, then the events, as `recommender.store.personal_history` selects them."""
 
 _KEY = "key"
-"""Stands in the row of a key where a grant has its receipt, which is no such word."""
+"""Stands in the row of a key where a grant has the person's row, which is no such word."""
 
 
 def _key_row() -> Select[Any]:
     """Select the scopes of a key that is in force, in the columns of a history."""
     # PostgreSQL finds the types of a union pair by pair, and takes what it does not know for text.
-    nothing = [cast(null(), kind) for kind in (String, Float, BigInteger)]
-    return key_in_force().add_columns(*nothing, literal(_KEY), cast(null(), String))
+    nothing = [cast(null(), kind) for kind in (Float, BigInteger)]
+    return key_in_force().add_columns(literal(_KEY), *nothing)
 
 
 class Recommending:
@@ -103,7 +103,7 @@ class Recommending:
         values |= {"key_id": key_id, "secret_hash": secret_hash}
         rows = list(await self._points.rows(self._history_by_key, values, Purpose.PERSONALISE))
         for place, row in enumerate(rows):  # it comes first on all databases there are
-            if row[5] == _KEY:
+            if row[2] == _KEY and row[4] is None:
                 del rows[place]
                 return Caller(app_id, key_id, scopes_of(row[0])), rows
         raise BadKey
@@ -111,11 +111,11 @@ class Recommending:
     async def rank(self, app_id: str, rows: Rows, query: Query) -> Recommended:
         """Rank from what was read."""
         service = self._service
-        granted = {row[0]: row[5] for row in rows if row[5] is not None}
+        granted = {row[0]: row[1] for row in rows if row[4] is None and row[1] is not None}
         history = [row for row in rows if row[4] is not None]
         served = service.models.of(app_id) or await service.models.load(app_id)
         ranking = served.ranker.rank(history, granted, query, service.now())
-        return Recommended(ranking, served.release_id, rows[0][6] if rows else None, served.one_click)
+        return Recommended(ranking, served.release_id, rows[0][2] if rows else None, served.one_click)
 
     def document(
         self, app_id: str, user_hash: bytes | None, done: Recommended, query: Query

@@ -197,9 +197,10 @@ class SignalTable:
     ) -> CompoundSelect[tuple[object, ...]]:
         """Select what one person granted for a purpose, and the events under it, newest first, in one query.
 
-        Parameters of the query: `app_id`, `user_hash`, `now`. First the grants: signal, NULL for each of `columns`,
-        receipt_id, subject_id; a known person without any grant has one row with NULL in all but the last. Then the
-        newest `limit` events: signal, `columns`, and NULL twice.
+        Parameters of the query: `app_id`, `user_hash`, `now`. First the grants: signal, receipt_id, subject_id and NULL
+        for what is left of `columns`, of which the first two have to be texts; a known person without any grant has one
+        row with the subject_id alone. Then the newest `limit` events: signal and `columns`. So rows are as narrow as
+        can be: of each value that a driver hands over, it asks several times.
         """
         events = self.__events.c
         granted = (  # asked once, for both halves
@@ -209,8 +210,8 @@ class SignalTable:
             .where(subject.c.app_id == _APP, subject.c.user_hash == _USER)
             .cte("granted")
         )
-        grant = (granted.c.receipt_id, granted.c.subject_id)
-        grants = select(granted.c.signal, *(null().label(name) for name in columns), *grant)
+        nothing = (null().label(name) for name in columns[2:])
+        grants = select(granted.c.signal, granted.c.receipt_id, granted.c.subject_id, *nothing)
         newest = (
             select(granted.c.signal, *(events[name] for name in columns))
             .select_from(granted)
@@ -226,7 +227,7 @@ class SignalTable:
             .limit(limit)
             .subquery()
         )
-        return union_all(grants, select(newest, null(), null()))
+        return union_all(grants, select(newest))
 
     def of_everyone(
         self, purpose: Purpose, notices: Notices, columns: Sequence[str], within: Within | None = None

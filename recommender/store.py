@@ -31,7 +31,10 @@ NEWEST = 500
 
 
 def personal_history(notices: Notices) -> Any:
-    """Select a person's grants to personalise with the events under them: rows of signal, HISTORY_COLUMNS and receipt_id."""
+    """Select a person's grants to personalise and the events under them, rows of signal and HISTORY_COLUMNS.
+
+    A grant has no time; in the place of the resource it has its receipt, and in that of the topic the person's row.
+    """
     return events.of_person(Purpose.PERSONALISE, notices, HISTORY_COLUMNS, NEWEST)
 
 

@@ -55,8 +55,8 @@ async def test_queries_of_different_apps_and_purposes_share_connections_and_noth
     asked = random.Random(5).sample([*SEEN] * 50, 300)
     answers = await asyncio.gather(*(seen(points, app_id, purpose) for app_id, purpose in asked))
     assert answers == [SEEN[each] for each in asked]
-    lent = [await points.told.take() for _ in range(8)]
-    assert len(set(map(id, lent))) == 8
+    lent = [await points.told.take() for _ in range(16)]
+    assert len(set(map(id, lent))) == 16
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(points.told.take(), 0.05)
     for connection in lent:

@@ -25,6 +25,7 @@ from consent.purposes import Purpose
 from consent.receipts.signing import Signer
 from consent.signals import SIGNALS
 from consent.tables import consent_cell
+from recommender.store import HISTORY_COLUMNS
 from recommender.tables import events
 from tests.api.witness import ON_SQLITE
 from tests.conftest import APP, Caller, Clock, event
@@ -86,10 +87,10 @@ class Person:
         What everyone grants, read in bulk, is the same for this person, who is left out where it is nothing.
         """
         values = {"app_id": APP, "user_hash": self.user_hash, "now": now}
-        rows = await self.connection.execute(events.of_person(purpose, notices, ["occurred_at"], 100), values)
+        rows = await self.connection.execute(events.of_person(purpose, notices, HISTORY_COLUMNS, 100), values)
         found: Sequence[Any] = rows.all()
         granted = {row[0] for row in found if row[0] is not None}
-        read = {row[0] for row in found if row[1] is not None}
+        read = {row[0] for row in found if row[-1] is not None}
         bulk = await self.connection.execute(
             events.of_everyone(purpose, notices, ["occurred_at"]), {"app_id": APP, "now": now}
         )
@@ -256,12 +257,12 @@ async def test_the_newest_events_come_first(service: Service, client: Caller, cl
             for day in range(1, 21)
         )
     )
-    statement = events.of_person(Purpose.PERSONALISE, service.notices, ["occurred_at"], 7)
+    statement = events.of_person(Purpose.PERSONALISE, service.notices, HISTORY_COLUMNS, 7)
     values = {"app_id": APP, "user_hash": service.pseudonyms.user(APP, "u1"), "now": clock()}
     async with service.database.read(APP, Purpose.PERSONALISE) as connection:
         rows: Sequence[Any] = (await connection.execute(statement, values)).all()
-    times = [row[1] for row in rows if row[1] is not None]
+    times = [row[-1] for row in rows if row[-1] is not None]
     assert len(times) == 7
     assert times == sorted(times, reverse=True)
     assert times[0] == max(times)
-    assert {row[0] for row in rows if row[1] is None} == {"views", "saves"}
+    assert {row[0] for row in rows if row[-1] is None} == {"views", "saves"}

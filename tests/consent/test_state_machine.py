@@ -37,6 +37,7 @@ from consent.notices.published import EVERY_CELL, Notices, Revision
 from consent.personal import Person
 from consent.prompts import Prompt
 from consent.purposes import Purpose
+from recommender.store import HISTORY_COLUMNS
 from recommender.tables import events
 from tests.conftest import fresh_database, settings_for
 from tests.consent.ledger_model import CELLS, DAY, ON, Name, Somebody
@@ -293,11 +294,11 @@ class Ledger(RuleBasedStateMachine):
 
     async def gate(self, user: str, purpose: Purpose) -> tuple[set[str], set[str]]:
         """The signals that the gate opens for a purpose, and those of the events that come out."""
-        statement = events.of_person(purpose, self.service.notices, ["occurred_at"], 1000)
+        statement = events.of_person(purpose, self.service.notices, HISTORY_COLUMNS, 1000)
         values = {"app_id": APP, "user_hash": self.hash(user), "now": self.now}
         async with self.service.database.read(APP, purpose) as connection:
             rows: list[Any] = list((await connection.execute(statement, values)).all())
-        return {row[0] for row in rows if row[0]}, {row[0] for row in rows if row[1] is not None}
+        return {row[0] for row in rows if row[0]}, {row[0] for row in rows if row[-1] is not None}
 
     @invariant()
     def the_ledger_is_what_the_model_says(self) -> None:
