@@ -46,6 +46,10 @@ class PointReads(Protocol):
         """Let go of the connections."""
 
 
+_CACHE_KB = 16_000
+"""What SQLite keeps of the file in memory: some thousand people's events. By itself it keeps two megabytes."""
+
+
 class SqlitePointReads:
     """Reads a SQLite file in the event loop."""
 
@@ -71,6 +75,7 @@ class SqlitePointReads:
         connection = sqlite3.connect(self._path, timeout=1, isolation_level=None, cached_statements=32)
         try:
             connection.execute("PRAGMA query_only=ON")
+            connection.execute(f"PRAGMA cache_size=-{_CACHE_KB}")
         except sqlite3.Error:
             connection.close()
             raise

@@ -147,5 +147,5 @@ def _sentence(strategy: Strategy, words: Wording, done: str, about: str) -> str:
         return words.editors_topic.format(about) if about else words.editors
     if not done:
         return words.context.format(about) if about else words.beyond
-    sentence = words.because.format(done)
+    sentence = words.reason(done)
     return sentence + words.and_context.format(about) if about else sentence

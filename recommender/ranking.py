@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,13 @@ _NONE = -1  # stands for no signal
 _UNTRAINED = Weighing(None)
 _LINE_NAMES = {**dict(enumerate(SIGNAL_IDS)), kernels.CONTEXT: CONTEXT}
 _POOL = 128  # how many of a list take part when it is made more diverse; above every limit
+
+
+@lru_cache(maxsize=1024)
+def _told_apart(granted: tuple[str, ...], without: frozenset[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The signals that may be looked at, and those that may not, in the catalogue's order."""
+    permitted = tuple(name for name in SIGNAL_IDS if name in granted and name not in without)
+    return permitted, tuple(name for name in SIGNAL_IDS if name not in permitted)
 
 
 @dataclass(slots=True)
@@ -103,7 +111,7 @@ class Ranker:
             now: the moment of asking, with its time zone.
             random: where the chance comes from that a query to `explore` asks for; the operating system's when None.
         """
-        permitted = [name for name in SIGNAL_IDS if name in granted and name not in query.without]
+        permitted, withheld = _told_apart(tuple(granted), query.without)
         weighing = self._scorer.weighing if self._scorer else _UNTRAINED
         told = read_lines(history, permitted, self.shelf.features, weighing, self._context(query))
         hidden = self._hidden(told, query)
@@ -136,7 +144,7 @@ class Ranker:
             instead=head.instead,
             propensities=head.propensities,
             signals_used=tuple(SIGNAL_IDS[number] for number in used),
-            signals_withheld=tuple(name for name in SIGNAL_IDS if name not in permitted),
+            signals_withheld=withheld,
         )
 
     def similar(self, resource_id: str, query: Query, now: datetime) -> list[tuple[Resource, float]]:

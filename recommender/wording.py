@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +27,12 @@ class Wording:
     topics: Mapping[str, str]
 
     @cached_property
+    def _around_reason(self) -> tuple[str, str]:
+        """What stands before and behind what the person did."""
+        before, _, behind = self.because.partition("{}")
+        return before, behind
+
+    @cached_property
     def _around(self) -> Mapping[str, tuple[str, str]]:
         """What stands before and behind the thing that was done something with."""
         parts = {signal: deed.partition("{}") for signal, deed in self.deeds.items()}
@@ -36,6 +42,11 @@ class Wording:
         """What the person did with a thing; `format` would take three times as long, for every item."""
         before, behind = self._around[signal]
         return before + thing + behind
+
+    def reason(self, done: str) -> str:
+        """A sentence of what the person did."""
+        before, behind = self._around_reason
+        return before + done + behind
 
     def topic(self, topic: str) -> str:
         """The name of a topic; of one that is not known, its id with spaces."""
@@ -53,6 +64,7 @@ def wordings() -> Mapping[str, Wording]:
     return {language: Wording(**words) for language, words in read.items()}
 
 
+@lru_cache(maxsize=1024)
 def wording(locale: str | None) -> Wording:
     """The words for a locale (BCP 47), English where there are none in its language."""
     language = (locale or "en").replace("_", "-").split("-", 1)[0].lower()
