@@ -46,10 +46,6 @@ class PointReads(Protocol):
         """Let go of the connections."""
 
 
-_CACHE_KB = 16_000
-"""What SQLite keeps of the file in memory: some thousand people's events. By itself it keeps two megabytes."""
-
-
 class SqlitePointReads:
     """Reads a SQLite file in the event loop."""
 
@@ -75,7 +71,7 @@ class SqlitePointReads:
         connection = sqlite3.connect(self._path, timeout=1, isolation_level=None, cached_statements=32)
         try:
             connection.execute("PRAGMA query_only=ON")
-            connection.execute(f"PRAGMA cache_size=-{_CACHE_KB}")
+            connection.execute("PRAGMA cache_size=-16000")  # kB: the events of some thousand people
         except sqlite3.Error:
             connection.close()
             raise
@@ -176,7 +172,7 @@ class PostgresPointReads:
 
     def __init__(self, url: URL) -> None:
         self._dsn = url.set(drivername="postgresql").render_as_string(hide_password=False)
-        self.told, self.untold = _Connections(self._dsn, 16), _Connections(self._dsn, 4)
+        self.told, self.untold = self._connections()
 
     def prepare(self, statement: Statement) -> Prepared:
         """Compile a statement once."""
@@ -204,6 +200,9 @@ class PostgresPointReads:
     async def close(self) -> None:
         """Let go of the connections."""
         before = self.told, self.untold
-        self.told, self.untold = _Connections(self._dsn, 16), _Connections(self._dsn, 4)
+        self.told, self.untold = self._connections()
         for connections in before:
             connections.close()
+
+    def _connections(self) -> tuple[_Connections, _Connections]:
+        return _Connections(self._dsn, 16), _Connections(self._dsn, 4)

@@ -99,7 +99,8 @@ def _settle() -> None:
     """Take what the process was started with out of the garbage collector's rounds.
 
     Modules, routes and catalogues are a few hundred thousand objects that stay; looking through them again and again
-    cost a tenth and more of all requests.
+    cost a tenth and more of all requests. What many requests hold at once is no garbage either: the first round comes
+    after so many new objects as are more than that.
     """
     gc.collect()
     gc.freeze()

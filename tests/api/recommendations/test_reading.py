@@ -1,19 +1,25 @@
 """Asking stores nothing, opens by links that work once, and is answered by a route of its own."""
 
+import asyncio
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+import pytest
 from fastapi import FastAPI
 from starlette.routing import Match
 
 from api.app import create_app
 from api.keys import Scope
+from api.point_reads import SqlitePointReads
 from api.problems import MEDIA_TYPE
 from api.routes.recommendations import DIRECT
 from api.service import Service
+from recommender import explanation
+from recommender.ranking import Ranker
 from tests.api import witness
 from tests.api.recommendations.asking import lead_a_life
 from tests.conftest import APP, Caller
@@ -64,6 +70,24 @@ async def test_the_shortcut_answers_before_any_route(caller_for: Any, service: S
             await http.get("/v1/recommendations"),
         ]
     assert [answer.status_code for answer in answers] == [200, 422, 404, 404]
+
+
+async def test_requests_go_in_step(client: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that come together are all read before any is ranked, and all ranked before any is explained (decision 28)."""
+    await client.recommend("u1")
+    done = list[str]()
+
+    def noted(work: Callable[..., Any], name: str) -> Callable[..., Any]:
+        def noting(*args: Any) -> Any:
+            done.append(name)
+            return work(*args)
+
+        return noting
+
+    for of, name in ((SqlitePointReads, "rows"), (Ranker, "rank"), (explanation, "items")):
+        monkeypatch.setattr(of, name, noted(getattr(of, name), name))
+    await asyncio.gather(*(client.recommend("u1") for _ in range(3)))
+    assert done == ["rows"] * 3 + ["rank"] * 3 + ["items"] * 3
 
 
 async def test_reading_writes_nothing(client: Caller, service: Service, tmp_path: Path) -> None:
