@@ -16,7 +16,7 @@ from benchmarks.load import Measured
 from benchmarks.table import Row
 from benchmarks.world import Size, user_id
 
-ROUNDS, SECONDS, CONNECTIONS = 12, 0.75, 32
+ROUNDS, SECONDS, CONNECTIONS = 6, 2.0, 32
 PATH = "/v1/recommendations"
 
 
