@@ -103,12 +103,12 @@ def _one(rankings: Sequence[Ranking]) -> dict[str, float]:
         return {}
     added = ranking.base + ranking.values.sum(axis=1) + sum(ranking.adjustments.values())
     found = {"sum_fidelity": float((np.abs(added - ranking.scores) <= _EXACT).mean())}
-    if not len(ranking.line_signals):
+    if not len(ranking.line_groups):
         return found
     size = -np.sort(-np.abs(ranking.values), axis=1)
     reached = np.cumsum(size, axis=1) >= _MOST * size.sum(axis=1, keepdims=True) - _EXACT
     found |= {
-        "lines": float(len(ranking.line_signals)),
+        "lines": float(len(ranking.line_groups)),
         "lines_for_most": float((reached.argmax(axis=1) + 1).mean()),
     }
     return found | _validity(ranking) | _stability(ranking, rankings[1:])
@@ -116,9 +116,10 @@ def _one(rankings: Sequence[Ranking]) -> dict[str, float]:
 
 def by_signal(ranking: Ranking) -> tuple[list[str], NDArray[np.float64]]:
     """The S signals that have lines, and (n, S) what the lines of each add to each item."""
-    names = sorted(set(ranking.line_signals) - {CONTEXT})
-    belongs = np.array([[own == name for name in names] for own in ranking.line_signals], dtype=np.float64)
-    return names, np.asarray(ranking.values @ belongs.reshape(len(ranking.line_signals), len(names)))
+    names = sorted({*ranking.grouped} - {CONTEXT})
+    groups = np.array([ranking.grouped.index(name) for name in names], dtype=np.int64)
+    belongs = (ranking.line_groups[:, None] == groups).astype(np.float64)
+    return names, np.asarray(ranking.values @ belongs)
 
 
 def _validity(ranking: Ranking) -> dict[str, float]:
@@ -157,7 +158,7 @@ def _top_signal(ranking: Ranking, place: int) -> str | None:
 
 def _top_lines(ranking: Ranking, place: int) -> set[tuple[str, int]]:
     first = np.argsort(-np.abs(ranking.values[place]), kind="stable")[:_TOP]
-    return {(ranking.line_signals[line], ranking.line_columns[line]) for line in first}
+    return {(ranking.grouped[ranking.line_groups[line]], ranking.line_columns[line]) for line in first}
 
 
 def explained(config: ExperimentConfig, asked: ExplainingConfig, prepared: Prepared) -> pl.DataFrame:

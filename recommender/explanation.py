@@ -51,9 +51,8 @@ def items(ranking: Ranking, explain: Explain, locale: str | None = None) -> orjs
 def _explain(page: Page, ranking: Ranking, words: Wording, *, full: bool) -> None:
     """Write why each item is there."""
     n, lines = ranking.values.shape
-    signals = {signal: group for group, signal in enumerate(dict.fromkeys(ranking.line_signals))}
-    groups = np.array([signals[signal] for signal in ranking.line_signals], dtype=np.int64)
-    told = np.empty((n, lines + 1 + len(signals)))
+    groups = ranking.line_groups
+    told = np.empty((n, lines + 1 + len(ranking.grouped)))
     order = np.empty((n, lines if full else min(lines, _SHORT + 1)), dtype=np.int64)
     speaking = np.empty((n, _IN_A_SENTENCE), dtype=np.int64)
     kernels.line_up(ranking.values, groups, told, order, speaking)
@@ -61,22 +60,20 @@ def _explain(page: Page, ranking: Ranking, words: Wording, *, full: bool) -> Non
     page.all(b',"explanation":{"text":')
     page.each(_sentences(ranking, words, speaking))
     page.all(b',"contributions":[')
-    heads = [_object(signal, ranking.receipts.get(signal)) for signal in signals]
+    heads = [_object(signal, ranking.receipts.get(signal)) for signal in ranking.grouped]
     rest = _object(OTHER, None) + b'"value":'
     page.lines(order, heads, groups, ranking.shelf.about, ranking.line_columns, rest, first, step)
-    separator = b'],"by_signal":['
-    for signal, group in signals.items():
-        page.all(separator + _SUMS[signal])
-        page.number(first + lines + 1 + group, step)
-        separator = b"},"
-    page.all(b'}],"base":' if signals else b'],"by_signal":[],"base":')
+    page.all(b'],"by_signal":[')
+    page.sums([_SUMS[signal] for signal in ranking.grouped], first + lines + 1, step)
+    page.all(b'],"base":')
     page.number(page.numbers(ranking.base))
     page.all(b',"adjustments":[')
     if ranking.adjustments:
         page.each(_adjustments(ranking))
     page.all(b'],"counterfactuals":[')
     if full:
-        _counterfactuals(page, ranking)
+        others = [_COUNTERFACTUALS[signal] for signal in ranking.without]
+        page.places(others, ranking.ranks, b',"instead":', ranking.shelf.names, ranking.instead)
     page.all(b"]}}")
 
 
@@ -93,18 +90,6 @@ def _adjustments(ranking: Ranking) -> list[bytes]:
             if value:
                 lines.append(orjson.dumps({"name": name, "value": value}))
     return [b",".join(lines) for lines in told]
-
-
-def _counterfactuals(page: Page, ranking: Ranking) -> None:
-    """Write where each item would be without each of S signals, and what would stand in its place."""
-    names, separator = ranking.shelf.names, b""
-    for signal, ranks, instead in zip(ranking.without, ranking.ranks, ranking.instead, strict=True):
-        page.all(separator + _COUNTERFACTUALS[signal])
-        page.places(ranks)
-        page.all(b',"instead":')
-        page.choose(names, instead)
-        separator = b"},"
-    page.all(b"}" if ranking.without else b"")
 
 
 def _sentences(ranking: Ranking, words: Wording, speaking: Rows) -> list[bytes]:
@@ -127,12 +112,16 @@ def _sentences(ranking: Ranking, words: Wording, speaking: Rows) -> list[bytes]:
 
 def _phrases(ranking: Ranking, words: Wording, lines: set[int]) -> tuple[dict[int, str], dict[int, str]]:
     """What the person did, in words, by line, "" for a line that tells of no deed; and what topics of the call are named."""
-    signals, titles, columns = ranking.line_signals, ranking.shelf.titles, ranking.line_columns.tolist()
+    titles, columns, groups = (
+        ranking.shelf.titles,
+        ranking.line_columns.tolist(),
+        ranking.line_groups.tolist(),
+    )
     deeds, topics = dict.fromkeys(lines, ""), dict[int, str]()
     for line in lines:
         if line < 0:
             continue
-        signal, column = signals[line], columns[line]
+        signal, column = ranking.grouped[groups[line]], columns[line]
         thing = titles[column] if column < len(titles) else words.topic(ranking.line(line).topic or "")
         if signal == CONTEXT:
             topics[line] = thing

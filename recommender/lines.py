@@ -30,6 +30,10 @@ class Lines:
     """(L + C,) the feature of each line."""
     strengths: Floats
     """(L + C,) how much one event of each line counts; 0 for the call's."""
+    groups: Rows
+    """(L + C,) the signal of each line as a place in `grouped`."""
+    grouped: list[int]
+    """The signals that have lines, in the order of their first; the topics of the call last."""
     events: Rows
     """The line of every event that counts, family after family, newest first in each."""
     starts: Rows

@@ -141,10 +141,12 @@ class Ranking:
     """(n, L) what each line adds to each item."""
     adjustments: Mapping[str, Floats]
     """By name, (n,) what a rule adds to each item, 0 where it adds nothing."""
-    line_signals: Sequence[str]
-    """L signals, or `CONTEXT`."""
+    line_groups: Rows
+    """(L,) the signal of each line, as a place in `grouped`."""
     line_columns: Rows
     """(L,) features of the shelf."""
+    grouped: Sequence[str]
+    """The signals that have lines, in the order of their first; `CONTEXT`, if there is one, last."""
     receipts: Mapping[str, str | None]
     """The consent behind each signal."""
     without: Sequence[str]
@@ -163,7 +165,7 @@ class Ranking:
     @property
     def lines(self) -> list[Line]:
         """Every line."""
-        return [self.line(number) for number in range(len(self.line_signals))]
+        return [self.line(number) for number in range(len(self.line_groups))]
 
     @property
     def items(self) -> list[Ranked]:
@@ -173,7 +175,7 @@ class Ranking:
     def line(self, number: int) -> Line:
         """One line."""
         signal, column, features = (
-            self.line_signals[number],
+            self.grouped[self.line_groups[number]],
             int(self.line_columns[number]),
             self.shelf.features,
         )

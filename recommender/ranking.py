@@ -116,8 +116,7 @@ class Ranker:
         told = read_lines(history, permitted, self.shelf.features, weighing, self._context(query))
         hidden = self._hidden(told, query)
         rules = list(self._adjustments.rules(told, query, now))
-        line_signals = told.signals.tolist()
-        looked_at = {*line_signals, *hidden, *([IMPRESSIONS] if told.shown else [])}
+        looked_at = {*told.grouped, *hidden, *([IMPRESSIONS] if told.shown else [])}
         used = [number for number in map(SIGNAL_NUMBERS.__getitem__, permitted) if number in looked_at]
         removed = used if query.explain == "full" else []
         without = np.array([_NONE, *removed])
@@ -127,7 +126,11 @@ class Ranker:
         head = self._head(scored.scores, query, random)
         base, values, nearby = self._reasons(scored, head.rows, query)
         added = nearby | {name: by_list[0, head.rows] for name, by_list in by_rule.items()} | head.moved
-        first = 0 if scored.parts is not None else told.own  # the editors' list knows nothing of the person
+        first, grouped = 0, told.grouped
+        if (
+            scored.parts is None
+        ):  # the editors' list knows nothing of the person: what it has are the call's lines
+            first, grouped = told.own, [signal for signal in grouped if signal == kernels.CONTEXT]
         return Ranking(
             shelf=self.shelf,
             strategy=scored.strategy,
@@ -136,8 +139,9 @@ class Ranker:
             base=base * scored.unit,
             values=values * scored.unit,
             adjustments={name: whole * scored.unit for name, whole in added.items()},
-            line_signals=[_LINE_NAMES[number] for number in line_signals[first:]],
+            line_groups=told.groups[first:] - (len(told.grouped) - len(grouped)),
             line_columns=told.columns[first:],
+            grouped=[_LINE_NAMES[number] for number in grouped],
             receipts=granted,
             without=[SIGNAL_IDS[number] for number in removed],
             ranks=head.ranks,

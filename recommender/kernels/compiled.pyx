@@ -53,16 +53,17 @@ cdef enum:
 
 def read(list rows, dict rules, dict resources, dict topics, number first_band, number bands, list context):
     cdef Py_ssize_t most = len(rows) + len(context), lines = 0, event = 0, place
-    whole, strengths_read, starts_read = empty((5, most), int64), zeros(most), zeros(4, int64)
+    whole, strengths_read, starts_read = empty((6, most), int64), zeros(most), zeros(4, int64)
     cdef number[:, ::1] of_lines = whole
     cdef number[::1] starts = starts_read
     cdef double[::1] strengths = strengths_read
     cdef number *signals = &of_lines[0, 0] if most else NULL
     cdef number *columns = signals + most
-    cdef number *events = columns + most
+    cdef number *groups = columns + most
+    cdef number *events = groups + most
     cdef number *line_of = events + most
     cdef number *family_of = line_of + most
-    cdef dict places = {}, seen = {}, concerns = {}
+    cdef dict places = {}, group_of = {}, seen = {}, concerns = {}
     cdef list shown = [], disliked = []
     cdef set liked = set(), taken_back = set()
     cdef number column, family, line
@@ -115,6 +116,7 @@ def read(list rows, dict rules, dict resources, dict topics, number first_band, 
             line, lines = lines, lines + 1
             places[key] = line
             signals[line], columns[line], strengths[line] = signal, column, strength
+            groups[line] = group_of.setdefault(signal, len(group_of))
         else:
             line = known
         line_of[event], family_of[event] = line, family
@@ -130,10 +132,11 @@ def read(list rows, dict rules, dict resources, dict topics, number first_band, 
                 line += 1
     for place in range(len(context)):
         signals[lines + place], columns[lines + place] = CONTEXT, context[place]
+        groups[lines + place] = group_of.setdefault(CONTEXT, len(group_of))
     place = lines + len(context)
     return (
-        whole[0, :place], whole[1, :place], strengths_read[:place], whole[2, :event], starts_read, lines,
-        seen, concerns, shown, disliked,
+        whole[0, :place], whole[1, :place], strengths_read[:place], whole[2, :place], list(group_of),
+        whole[3, :event], starts_read, lines, seen, concerns, shown, disliked,
     )
 
 
@@ -305,7 +308,7 @@ def line_up(
 
 
 cdef enum Kind:
-    SHARED, OWN, CHOSEN, PLACE, NUMBER, LINES
+    SHARED, OWN, CHOSEN, NUMBER, SUMS, PLACES, LINES
 
 
 cdef struct Column:
@@ -316,6 +319,7 @@ cdef struct Column:
     const number *rows
     const number *groups
     const number *order
+    const number *places
     Py_ssize_t size
     Py_ssize_t width
     Py_ssize_t first
@@ -366,10 +370,6 @@ cdef class Page:
         self.held.append((texts, rows.base))
         column.texts, column.rows = <PyObject *> texts, start_of(rows)
 
-    def places(self, const number[::1] places):
-        self.held.append(places.base)
-        self.column(PLACE).rows = start_of(places)
-
     def numbers(self, values):
         cdef Py_ssize_t first = self.counted
         if values.size:
@@ -380,6 +380,26 @@ cdef class Page:
     def number(self, Py_ssize_t first, Py_ssize_t step=1):
         cdef Column *column = self.column(NUMBER)
         column.first, column.step = first, step
+
+    def sums(self, list heads not None, Py_ssize_t first, Py_ssize_t step):
+        cdef Column *column = self.column(SUMS)
+        self.held.append(heads)
+        column.heads, column.size = <PyObject *> heads, len(heads)
+        column.first, column.step = first, step
+
+    def places(
+        self,
+        list heads not None,
+        const number[:, ::1] places,
+        bytes between not None,
+        list texts not None,
+        const number[:, ::1] rows,
+    ):
+        cdef Column *column = self.column(PLACES)
+        self.held.append((heads, places.base, between, texts, rows.base))
+        column.heads, column.size = <PyObject *> heads, len(heads)
+        column.places, column.rows = first_of(places), first_of(rows)
+        column.rest, column.texts = <PyObject *> between, <PyObject *> texts
 
     def lines(
         self,
@@ -397,7 +417,7 @@ cdef class Page:
         column.rest, column.size = <PyObject *> rest, columns.shape[0]
         column.heads, column.groups = <PyObject *> heads, start_of(groups)
         column.texts, column.rows = <PyObject *> texts, start_of(columns)
-        column.order, column.width = &order[0, 0] if order.shape[0] and order.shape[1] else NULL, order.shape[1]
+        column.order, column.width = first_of(order), order.shape[1]
         column.first, column.step = first, step
 
     def written(self):
@@ -415,7 +435,7 @@ cdef class Page:
                 if piece:
                     put(&to, b",", 1)
                 for place in range(self.size):
-                    write(&to, &self.columns[place], piece, starts)
+                    write(&to, &self.columns[place], self.pieces, piece, starts)
             put(&to, b"]", 1)
             _PyBytes_Resize(&to.bytes, to.size)
             return <object> to.bytes
@@ -426,6 +446,10 @@ cdef class Page:
 
 cdef const number *start_of(const number[::1] numbers) noexcept:
     return &numbers[0] if numbers.shape[0] else NULL
+
+
+cdef const number *first_of(const number[:, ::1] numbers) noexcept:
+    return &numbers[0, 0] if numbers.shape[0] and numbers.shape[1] else NULL
 
 
 cdef void find_numbers(bytes numbers, Py_ssize_t count, const char **starts) noexcept:
@@ -440,41 +464,76 @@ cdef void find_numbers(bytes numbers, Py_ssize_t count, const char **starts) noe
     starts[count] = at
 
 
-cdef int write(Text *to, const Column *column, Py_ssize_t piece, const char **starts) except -1:
-    """Write what a column has for one piece."""
-    cdef Py_ssize_t place
-    cdef number line
+cdef int write(Text *to, const Column *column, Py_ssize_t pieces, Py_ssize_t piece, const char **starts) except -1:
+    """Write what a column has for one of the pieces."""
     if column.kind == SHARED:
         put_text(to, column.texts)
     elif column.kind == OWN:
-        put_text(to, PyList_GET_ITEM(<list> column.texts, piece))
+        put_one(to, column.texts, piece)
     elif column.kind == CHOSEN:
-        if column.rows[piece] < 0:
-            put(to, b"null", 4)
-        else:
-            put_text(to, PyList_GET_ITEM(<list> column.texts, column.rows[piece]))
-    elif column.kind == PLACE:
-        if column.rows[piece] <= 0:
-            put(to, b"null", 4)
-        else:
-            put_whole(to, column.rows[piece])
+        put_one(to, column.texts, column.rows[piece])
     elif column.kind == NUMBER:
         put_number(to, starts, column.first + piece * column.step)
+    elif column.kind == SUMS:
+        write_sums(to, column, column.first + piece * column.step, starts)
+    elif column.kind == PLACES:
+        write_places(to, column, pieces, piece)
     else:
-        for place in range(column.width):
-            line = column.order[piece * column.width + place]
-            if line < 0:
-                break
-            if place:
-                put(to, b",", 1)
-            if line == column.size:
-                put_text(to, column.rest)
-            else:
-                put_text(to, PyList_GET_ITEM(<list> column.heads, column.groups[line]))
-                put_text(to, PyList_GET_ITEM(<list> column.texts, column.rows[line]))
-            put_number(to, starts, column.first + piece * column.step + line)
-            put(to, b"}", 1)
+        write_lines(to, column, piece, starts)
     return 0
+
+
+cdef int write_sums(Text *to, const Column *column, Py_ssize_t first, const char **starts) except -1:
+    cdef Py_ssize_t place
+    for place in range(column.size):
+        if place:
+            put(to, b",", 1)
+        put_one(to, column.heads, place)
+        put_number(to, starts, first + place)
+        put(to, b"}", 1)
+    return 0
+
+
+cdef int write_places(Text *to, const Column *column, Py_ssize_t pieces, Py_ssize_t piece) except -1:
+    cdef Py_ssize_t place
+    for place in range(column.size):
+        if place:
+            put(to, b",", 1)
+        put_one(to, column.heads, place)
+        if column.places[place * pieces + piece]:
+            put_whole(to, column.places[place * pieces + piece])
+        else:
+            put(to, b"null", 4)
+        put_text(to, column.rest)
+        put_one(to, column.texts, column.rows[place * pieces + piece])
+        put(to, b"}", 1)
+    return 0
+
+
+cdef int write_lines(Text *to, const Column *column, Py_ssize_t piece, const char **starts) except -1:
+    cdef Py_ssize_t place
+    cdef number line
+    for place in range(column.width):
+        line = column.order[piece * column.width + place]
+        if line < 0:
+            break
+        if place:
+            put(to, b",", 1)
+        if line == column.size:
+            put_text(to, column.rest)
+        else:
+            put_one(to, column.heads, column.groups[line])
+            put_one(to, column.texts, column.rows[line])
+        put_number(to, starts, column.first + piece * column.step + line)
+        put(to, b"}", 1)
+    return 0
+
+
+cdef inline int put_one(Text *to, PyObject *texts, number which) except -1:
+    """Write one of a list of texts, null for -1."""
+    if which < 0:
+        return put(to, b"null", 4)
+    return put_text(to, PyList_GET_ITEM(<list> texts, which))
 
 
 cdef inline int put_text(Text *to, PyObject *text) except -1:

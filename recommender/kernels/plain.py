@@ -35,7 +35,7 @@ def read(  # noqa: C901, PLR0912  one loop over a person's events, on every requ
     bands: int,
     context: list[int],
 ) -> tuple[
-    Numbers, Numbers, Floats, Numbers, Numbers, int,
+    Numbers, Numbers, Floats, Numbers, list[int], Numbers, Numbers, int,
     dict[int, list[int]], dict[int, list[str]], list[int], list[int],
 ]:  # fmt: skip
     """Read a person's events as lines: the fields of `recommender.lines.Lines`.
@@ -98,14 +98,21 @@ def read(  # noqa: C901, PLR0912  one loop over a person's events, on every requ
             strengths.append(strength)
         events[family].append(line)
     own = len(columns)
-    starts = np.cumsum([0, *map(len, events)])
+    signals += [CONTEXT] * len(context)
     return (
-        np.array([*signals, *[CONTEXT] * len(context)], dtype=np.int64),
+        np.array(signals, dtype=np.int64),
         np.array([*columns, *context], dtype=np.int64),
         np.array([*strengths, *[0.0] * len(context)]),
+        *_grouped(signals),
         np.array([line for family in events for line in family], dtype=np.int64),
-        starts, own, seen, concerns, shown, disliked,
+        np.cumsum([0, *map(len, events)]), own, seen, concerns, shown, disliked,
     )  # fmt: skip
+
+
+def _grouped(signals: list[int]) -> tuple[Numbers, list[int]]:
+    """The place of each signal among the different ones, and those."""
+    grouped = [*dict.fromkeys(signals)]
+    return np.array([grouped.index(signal) for signal in signals], dtype=np.int64), grouped
 
 
 def weigh(
@@ -290,10 +297,6 @@ class Page:
         """Write to each piece the text that one of n rows names; null for -1."""
         self._columns.append(lambda piece, _numbers: texts[rows[piece]] if rows[piece] >= 0 else b"null")
 
-    def places(self, places: Numbers) -> None:
-        """Write to each piece one of n places, which count from 1; null for 0."""
-        self._columns.append(lambda piece, _numbers: b"%d" % places[piece] if places[piece] > 0 else b"null")
-
     def numbers(self, values: NDArray[Any]) -> int:
         """Take numbers, of any shape; where the first of them stands among all that were taken."""
         first = self._counted
@@ -305,6 +308,38 @@ class Page:
     def number(self, first: int, step: int = 1) -> None:
         """Write to each piece the number that stands a step behind the one of the piece before."""
         self._columns.append(lambda piece, numbers: numbers[first + piece * step])
+
+    def sums(self, heads: list[bytes], first: int, step: int) -> None:
+        """Write to each piece the objects of a list: of each its head, one of the numbers from `first` on, and the end."""
+
+        def objects(piece: int, numbers: list[bytes]) -> bytes:
+            own = numbers[first + piece * step :]
+            return b",".join(head + number + b"}" for head, number in zip(heads, own, strict=False))
+
+        self._columns.append(objects)
+
+    def places(
+        self, heads: list[bytes], places: Numbers, between: bytes, texts: list[bytes], rows: Numbers
+    ) -> None:
+        """Write to each piece the objects of a list: of each its head, a place, what stands between, a text and the end.
+
+        Args:
+            heads: what each of S objects begins with.
+            places: (S, n) count from 1; null is written for 0.
+            between: what stands between a place and a text.
+            texts: what there is to choose from.
+            rows: (S, n) which of the texts; null is written for -1.
+        """
+
+        def objects(piece: int, _numbers: list[bytes]) -> bytes:
+            chosen = zip(heads, places[:, piece].tolist(), rows[:, piece].tolist(), strict=True)
+            return b",".join(
+                b"%b%b%b%b}"
+                % (head, b"%d" % place if place else b"null", between, texts[row] if row >= 0 else b"null")
+                for head, place, row in chosen
+            )
+
+        self._columns.append(objects)
 
     def lines(
         self,

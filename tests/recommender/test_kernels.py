@@ -160,26 +160,31 @@ def test_contributions(random: np.random.Generator, items: int, lines: int, grou
             assert sums[kept].sum() == own.sum() == sums[lines + 1 :].sum()
 
 
-@given(seeds, st.integers(0, 3), st.integers(1, 30))
+@given(seeds, st.integers(0, 3), st.integers(1, 30), st.integers(0, 3))
 @settings(deadline=None)
-def test_pieces_are_written_column_by_column(random: np.random.Generator, pieces: int, lines: int) -> None:
-    """What all share, what each has of its own, places, numbers of any size, and lists of objects."""
+def test_pieces_are_written_column_by_column(
+    random: np.random.Generator, pieces: int, lines: int, others: int
+) -> None:
+    """What all share, what each has of its own, numbers of any size, and lists of objects: lines, sums, places."""
     of_line, columns = random.integers(0, 2, lines), random.integers(0, 3, lines)
     shape = (pieces, lines + 1)
     values = random.normal(size=shape) * 10.0 ** random.integers(-9, 9, shape)
     order = random.permuted(np.tile(np.arange(lines + 1), (pieces, 1)), axis=1)
     order[random.random(order.shape) < 0.1] = -1
-    rows, counted = random.integers(-1, 3, pieces), random.integers(0, 2**40, pieces)
+    rows, sums = random.integers(-1, 3, pieces), random.integers(0, 2**40, (pieces, others))
+    places, chosen = random.integers(0, 120, (others, pieces)), random.integers(-1, 3, (others, pieces))
+    heads, names = [b'{"without":%d' % number for number in range(others)], [b'"a"', b"{}", b"[1]"]
     written = []
     for module in (plain, compiled):
         page = module.Page(pieces)
         page.each([b'{"own":"%d"' % piece for piece in range(pieces)])
         page.all(b',"chosen":')
-        page.choose([b'"a"', b"{}", b"[1]"], rows)
-        page.all(b',"place":')
-        page.places(counted)
-        page.all(b',"list":[')
-        page.numbers(counted)
+        page.choose(names, rows)
+        page.all(b',"sums":[')
+        page.sums([head + b',"sum":' for head in heads], page.numbers(sums), others)
+        page.all(b'],"places":[')
+        page.places([head + b',"place":' for head in heads], places, b',"instead":', names, chosen)
+        page.all(b'],"list":[')
         first = page.numbers(values)
         texts = [b'"x":', b'"longer name":', b'"y":']
         page.lines(order, [b'{"of":1,', b'{"of":2,'], of_line, texts, columns, b'{"rest":', first, lines + 1)
@@ -189,7 +194,10 @@ def test_pieces_are_written_column_by_column(random: np.random.Generator, pieces
         written.append(page.written())
     assert written[0] == written[1]
     for piece, told in enumerate(orjson.loads(written[0])):
-        assert told["place"] == (counted[piece] or None)
+        assert [each["sum"] for each in told["sums"]] == sums[piece].tolist()
+        assert [each["place"] or 0 for each in told["places"]] == places[:, piece].tolist()
+        instead = [None if row < 0 else orjson.loads(names[row]) for row in chosen[:, piece]]
+        assert [each["instead"] for each in told["places"]] == instead
         assert told["second"] == values[piece, -1]
         until = [*order[piece].tolist(), -1].index(-1)
         listed = [next(reversed(each.values())) for each in told["list"]]
