@@ -7,6 +7,7 @@
 #define wholes OWN(wholes)
 #define score_few OWN(score_few)
 #define count_above OWN(count_above)
+#define keep_above OWN(keep_above)
 
 typedef double doubles __attribute__((vector_size(LANES * sizeof(double))));
 typedef int64_t wholes __attribute__((vector_size(LANES * sizeof(int64_t))));
@@ -107,6 +108,22 @@ FOR_THESE static void OWN(best_of)(const double *scores, ptrdiff_t width, int64_
         rows[kept] = -1;
 }
 
+/* Copy those of `count` scores that are above `bound`, in their order; return how many there are. */
+FOR_THESE static ptrdiff_t keep_above(const double *scores, ptrdiff_t count, double bound, double *kept)
+{
+    ptrdiff_t so_far = 0;
+    for (ptrdiff_t first = 0; first < count; first += PICKED_FROM) {
+        ptrdiff_t end = count - first < PICKED_FROM ? count : first + PICKED_FROM;
+        if (!count_above(scores + first, end - first, bound))
+            continue;
+        for (ptrdiff_t place = first; place < end; place++) {  /* without a branch: which are above is not to be guessed */
+            kept[so_far] = scores[place];
+            so_far += scores[place] > bound;
+        }
+    }
+    return so_far;
+}
+
 FOR_THESE static void OWN(rank_in)(
     const double *scores, ptrdiff_t width, const int64_t *rows, ptrdiff_t wanted, int64_t *places)
 {
@@ -117,19 +134,19 @@ FOR_THESE static void OWN(rank_in)(
         if (own > -INFINITY && own < least)
             least = own;
     }
+    double bound = nextafter(least, -INFINITY), kept[COUNTED_IN];
     for (ptrdiff_t first = 0; first < width; first += COUNTED_IN) {
         ptrdiff_t count = width - first < COUNTED_IN ? width - first : COUNTED_IN;
-        if (!count_above(scores + first, count, nextafter(least, -INFINITY)))
-            continue;
-        for (ptrdiff_t each = 0; each < wanted; each++) {
+        ptrdiff_t ahead = keep_above(scores + first, count, bound, kept);
+        for (ptrdiff_t each = 0; each < (ahead ? wanted : 0); each++) {
             if (!places[each])
                 continue;
             /* Among equals the lower row comes first: what stands before it is ahead when it is not below it. */
             double own = scores[rows[each]], below = nextafter(own, -INFINITY);
             ptrdiff_t before = rows[each] - first;
-            before = before < 0 ? 0 : before > count ? count : before;
-            places[each] += count_above(scores + first, before, below);
-            places[each] += count_above(scores + first + before, count - before, own);
+            before = before <= 0 ? 0 : before >= count ? ahead : count_above(scores + first, before, bound);
+            places[each] += count_above(kept, before, below);
+            places[each] += count_above(kept + before, ahead - before, own);
         }
     }
 }
@@ -141,3 +158,4 @@ FOR_THESE static void OWN(rank_in)(
 #undef wholes
 #undef score_few
 #undef count_above
+#undef keep_above

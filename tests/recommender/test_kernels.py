@@ -116,7 +116,7 @@ def test_scores(random: np.random.Generator, lists: int, components: int, resour
         assert np.array_equal(scores, expected)
 
 
-@given(seeds, st.integers(1, 5), st.integers(1, 300), few, st.integers(0, 100))
+@given(seeds, st.integers(1, 5), st.integers(1, 1500), few, st.integers(0, 100))
 @settings(deadline=None)
 @pytest.mark.usefixtures("lanes")
 def test_lists(random: np.random.Generator, lists: int, resources: int, values: int, count: int) -> None:
