@@ -9,15 +9,21 @@ from pydantic import BaseModel, ValidationError
 from api import keys
 from api.keys import BadKey, Caller, Scope
 from api.limits import Buckets
-from api.problems import Problem, of_validation
+from api.problems import Problem, of_body, too_large
 from api.replaying import ensure_replayed
 from api.service import Service
 
 Model = TypeVar("Model", bound=BaseModel)
 
-USER_ID = r"^[A-Za-z0-9._~:@+=|,!$*-]{1,128}$"
-"""A user id fits in a path as it is; it is the app's own and opaque, never an e-mail address or a name."""
-ID_RULE = "1 to 128 of the characters A-Z a-z 0-9 . _ ~ : @ + = | , ! $ * -"
+USER_ID = (
+    r"^(?:[A-Za-z0-9._~:@+=|,!$*-]{3,128}|[A-Za-z0-9_~:@+=|,!$*-][A-Za-z0-9._~:@+=|,!$*-]?|"
+    r"\.[A-Za-z0-9_~:@+=|,!$*-])$"
+)
+"""A user id fits in a path as it is; it is the app's own and opaque, never an e-mail address or a name.
+
+Whoever were called `.` or `..` could not be reached: clients take these out of a path before they send it.
+"""
+ID_RULE = "1 to 128 of the characters A-Z a-z 0-9 . _ ~ : @ + = | , ! $ * -, but neither . nor .."
 
 
 def get_service(request: Request) -> Service:
@@ -81,15 +87,20 @@ def requires(scope: Scope) -> Callable[[Request], Awaitable[Caller]]:
     return authenticated
 
 
-def json_body(model: type[Model]) -> Callable[[Request], Awaitable[Model]]:
-    """Return a dependency that reads a body of limited size and checks it against a model, strictly."""
+def json_body(model: type[Model], largest: int | None = None) -> Callable[[Request], Awaitable[Model]]:
+    """Return a dependency that reads a body of limited size and checks it against a model, strictly.
+
+    `largest` is how many bytes it may have where that is less than the service takes from any request.
+    """
 
     async def checked(request: Request) -> Model:
         raw = await request.body()
+        if largest is not None and len(raw) > largest:
+            raise too_large(largest)
         try:
             return model.model_validate_json(raw)
         except ValidationError as wrong:
-            raise of_validation(wrong.errors(include_input=False, include_url=False)) from None
+            raise of_body(wrong) from None
 
     return checked
 

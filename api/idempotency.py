@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from api import store
 from api.database import RIGHTS
 from api.keys import Caller
-from api.problems import NO_STORE, Problem
+from api.problems import NO_STORE, Problem, invalid
 from api.service import Service
 from consent import store as ledger
 from consent.pseudonyms import derived_key
@@ -74,10 +74,11 @@ async def once(
             status, document = await whole(connection)
         return json_response(status, orjson.dumps(document))
     if not 1 <= len(key) <= _LONGEST:
-        raise Problem(422, "invalid_request", "Idempotency-Key must have 1 to 255 characters")
+        raise invalid("Idempotency-Key", f"must have 1 to {_LONGEST} characters")
     secret = derived_key(service.settings.secret_bytes, "idempotency")
     key_hash = hmac.digest(secret, key.encode(), hashlib.sha256)
-    told = b"\x00".join((request.method.encode(), request.url.path.encode(), body))
+    # The key, which is kept nowhere, is part of it: so nobody can try afterwards whose path this was.
+    told = b"\x00".join((key.encode(), request.method.encode(), request.url.path.encode(), body))
     request_hash = hmac.digest(secret, told, hashlib.sha256)
     with _alone(service, caller.app_id, key_hash):
         async with service.database.write(caller.app_id, purpose) as connection:

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.problems import Problem, unavailable
+from api.problems import Problem, too_large, unavailable
 
 _MOST_DIGITS = 18
 
@@ -32,7 +32,7 @@ class LimitedBody:
         if scope["type"] != "http":
             return self._app(scope, receive, send)
         if self._beyond(Headers(scope=scope).get("content-length", "")):
-            return self._problem().response()(scope, receive, send)
+            return too_large(self._largest).response()(scope, receive, send)
         read = 0
 
         async def counted() -> Message:
@@ -40,16 +40,13 @@ class LimitedBody:
             message = await receive()
             read += len(message.get("body", b""))
             if read > self._largest:
-                raise self._problem()
+                raise too_large(self._largest)
             return message
 
         return self._app(scope, counted, send)
 
     def _beyond(self, told: str) -> bool:
         return told.isdecimal() and (len(told) > _MOST_DIGITS or int(told) > self._largest)
-
-    def _problem(self) -> Problem:
-        return Problem(413, "payload_too_large", f"a body may have up to {self._largest} bytes")
 
 
 class Buckets:

@@ -1,6 +1,7 @@
 """Errors as people's programs see them: application/problem+json (RFC 9457) with a stable code, from one table."""
 
 import logging
+import re
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -9,7 +10,7 @@ import asyncpg
 import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
@@ -23,6 +24,10 @@ log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 NO_STORE = {"Cache-Control": "no-store"}
+
+_FIELD = re.compile(r"[a-zA-Z0-9_\[\]-]{1,64}")
+_NAMED = 20  # of what is wrong with a body
+_GONE_THROUGH = 1000
 
 
 class FieldProblem(BaseModel):
@@ -142,20 +147,41 @@ def unavailable() -> Problem:
     )
 
 
-def of_validation(errors: Sequence[Any]) -> Problem:
-    """Return the problem of what pydantic found, without repeating any input."""
+def too_large(largest: int) -> Problem:
+    """Return the problem of a body of more than `largest` bytes."""
+    return Problem(413, "payload_too_large", f"a body may have up to {largest} bytes")
+
+
+def of_body(wrong: ValidationError) -> Problem:
+    """Return the problem of a body that does not fit its model, without repeating any input."""
+    count = wrong.error_count()
+    if (
+        count > _GONE_THROUGH
+    ):  # a body of nothing but mistakes: telling each would take hundreds of times its memory
+        told = [{"field": "", "message": f"{count:,} things are wrong, too many to name them"}]
+        return Problem(422, "invalid_request", "the request is not valid", errors=told)
+    errors = wrong.errors(include_input=False, include_url=False)
     if any(error["type"] == "json_invalid" for error in errors):
         return Problem(400, "malformed_body", "the body is not valid JSON")
+    return of_validation(errors)
+
+
+def of_validation(errors: Sequence[Any]) -> Problem:
+    """Return the problem of what pydantic found, without repeating any input."""
     fields = [
         {
-            "field": ".".join(
-                str(part) for part in error["loc"] if part not in {"body", "query", "path", "header"}
-            ),
+            "field": ".".join(map(_told, error["loc"])),
             "message": str(error["msg"]).removeprefix("Value error, "),
         }
-        for error in errors[:20]
+        for error in errors[:_NAMED]
     ]
     return Problem(422, "invalid_request", "the request is not valid", errors=fields)
+
+
+def _told(part: str | int) -> str:
+    """One part of the path of a field. Names that no field of ours could have are whatever was sent: they are not repeated."""
+    name = str(part)
+    return name if _FIELD.fullmatch(name) else "(unknown)"
 
 
 def _of(error: Exception) -> Problem:  # noqa: C901, PLR0911  one row of the table each
@@ -163,7 +189,8 @@ def _of(error: Exception) -> Problem:  # noqa: C901, PLR0911  one row of the tab
         case Problem():
             return error
         case RequestValidationError():
-            return of_validation(error.errors())
+            # FastAPI puts in front where a parameter comes from.
+            return of_validation([each | {"loc": each["loc"][1:]} for each in error.errors()])
         case BadKey():
             return Problem(
                 401, "unauthenticated", "a valid API key is needed", headers={"WWW-Authenticate": "Bearer"}

@@ -18,6 +18,8 @@ from recommender.catalog import Resource
 from recommender.errors import RecommenderError
 
 SHIPPED: Final = Path(__file__).parent / "shipped"
+MOST_ERRORS: Final = 1000
+"""How much may be wrong before reading stops."""
 LONGEST_LINE: Final = 1_000_000
 """Characters of one row; the longest resource takes some 200,000, escapes included."""
 
@@ -62,7 +64,7 @@ class BadCatalog(RecommenderError):
 
 
 def read_jsonl(lines: Iterable[str]) -> Reading:
-    """Read one resource per line; empty lines are skipped, an id that comes twice is an error."""
+    """Read one resource per line, until too much is wrong; empty lines are skipped, an id that comes twice is an error."""
     return _read((number, line) for number, line in enumerate(lines, start=1) if line.strip())
 
 
@@ -86,7 +88,7 @@ def read_csv(lines: Iterable[str]) -> Reading:
         for name in sorted({each for each in header if header.count(each) > 1})
     ]
     if wrong or not header:
-        return Reading((), tuple(wrong) or (RowError(1, "", "the header is missing"),))
+        return Reading((), tuple(wrong[:MOST_ERRORS]) or (RowError(1, "", "the header is missing"),))
     broken: list[RowError] = []
     good = _read(_csv_rows(reader, header, broken))
     return Reading(good.resources, tuple(sorted((*good.errors, *broken), key=lambda each: each.line)))
@@ -166,6 +168,9 @@ def _read(rows: Iterable[tuple[int, str]]) -> Reading:
     resources: dict[str, Resource] = {}
     errors: list[RowError] = []
     for number, text in rows:
+        if len(errors) >= MOST_ERRORS:
+            errors.append(_stopped(number))
+            break
         resource, wrong = _checked(number, text)
         if resource is not None and resource.id in resources:
             wrong = (RowError(number, "id", "comes twice in this file"),)
@@ -173,6 +178,10 @@ def _read(rows: Iterable[tuple[int, str]]) -> Reading:
             resources[resource.id] = resource
         errors += wrong
     return Reading(tuple(resources.values()), tuple(errors))
+
+
+def _stopped(line: int) -> RowError:
+    return RowError(line, "", "was not looked at any more: too much before it is wrong")
 
 
 def _checked(line: int, text: str) -> tuple[Resource | None, tuple[RowError, ...]]:
@@ -200,7 +209,7 @@ def _message(error: Any) -> str:
 
 def _csv_rows(reader: Any, header: list[str], broken: list[RowError]) -> Iterator[tuple[int, str]]:
     """Each good row with its first line, as JSON; rows that are no rows go to `broken`."""
-    while True:
+    while len(broken) < MOST_ERRORS:
         line = reader.line_num + 1
         try:
             cells = next(reader, None)
@@ -215,6 +224,7 @@ def _csv_rows(reader: Any, header: list[str], broken: list[RowError]) -> Iterato
             broken.append(RowError(line, "", f"has {len(cells)} cells and not {len(header)}"))
             continue
         yield line, json.dumps(_from_cells(dict(zip(header, cells, strict=True))))
+    broken.append(_stopped(reader.line_num + 1))
 
 
 def _from_cells(cells: dict[str, str]) -> dict[str, Any]:

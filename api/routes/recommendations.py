@@ -34,9 +34,10 @@ ERRORS = declared(400, 401, 403, 413, 422, 503)
 
 
 _CALLER = requires(KeyScope.RECOMMEND)
-_QUESTION = json_body(RecommendationRequest)
-_WHAT_IF = json_body(WhatIfRequest)
-_ANONYMOUS = json_body(AnonymousRequest)
+_LARGEST = 400_000  # bytes of a question; a thousand resources to exclude take up to 132,000
+_QUESTION = json_body(RecommendationRequest, _LARGEST)
+_WHAT_IF = json_body(WhatIfRequest, _LARGEST)
+_ANONYMOUS = json_body(AnonymousRequest, _LARGEST)
 
 
 @router.post(
@@ -117,11 +118,12 @@ async def _answer(http: Request, question: Callable[[Request], Awaitable[Anonymo
     query = Query()
     try:
         async with asyncio.timeout(get_service(http).settings.recommend_deadline_s):
+            key = await credentials(http)  # before a question is read from whoever brings none
             asked = await question(http)
             query = query_of(asked)
             user_id = asked.user_id if isinstance(asked, RecommendationRequest) else None
             await _in_step()
-            caller, user_hash, rows = await _read(http, user_id)
+            caller, user_hash, rows = await _read(http, key, user_id)
             await _in_step()
             done = await recommending.rank(caller.app_id, rows, query)
             await _in_step()
@@ -147,7 +149,9 @@ def _in_step() -> Iterator[None]:
     yield
 
 
-async def _read(http: Request, user_id: str | None) -> tuple[Caller, bytes | None, Rows]:
+async def _read(
+    http: Request, key: tuple[str, bytes], user_id: str | None
+) -> tuple[Caller, bytes | None, Rows]:
     """Find out who asks, and read what the person grants: in one query where the key proved itself here before.
 
     A key that did not is looked up first, and so is one that lacked the scope then: nothing of a person is read for
@@ -155,7 +159,7 @@ async def _read(http: Request, user_id: str | None) -> tuple[Caller, bytes | Non
     """
     recommending: Recommending = http.app.state.recommending
     service = get_service(http)
-    key_id, secret_hash = await credentials(http)
+    key_id, secret_hash = key
     proven = service.proven.caller_of(key_id, secret_hash)
     if proven is None or user_id is None or not proven.may(KeyScope.RECOMMEND):
         caller = await _CALLER(http)

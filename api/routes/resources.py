@@ -13,7 +13,7 @@ from api.answers import ResourcePage, SimilarOut, Written
 from api.dependencies import CURSOR, RETRIED, PageLimit, ServiceDep, accepts, json_body, requires
 from api.idempotency import json_response, once
 from api.keys import Caller, Scope
-from api.problems import NO_STORE, Problem, declared, invalid, not_found, of_validation
+from api.problems import NO_STORE, Problem, declared, invalid, not_found, of_body
 from api.requests import ResourceBatch
 from recommender import store
 from recommender.catalog import Resource
@@ -101,7 +101,7 @@ async def list_resources(
     responses={200: {"model": Written}, **declared(400, 401, 403, 409, 413, 422, 503)},
 )
 async def write_batch(http: Request, service: ServiceDep, caller: CatalogCaller) -> Response:
-    """Write resources, all or nothing: JSON, JSON Lines or CSV by `Content-Type`. Every bad row is named."""
+    """Write resources, all or nothing: JSON, JSON Lines or CSV by `Content-Type`. Bad rows are named, up to the thousandth mistake."""
     raw = await http.body()
     resources = _rows(http.headers.get("content-type", ""), raw)
 
@@ -127,7 +127,7 @@ def _rows(content_type: str, raw: bytes) -> list[Resource]:
         try:
             batch = ResourceBatch.model_validate_json(raw)
         except ValidationError as wrong:
-            raise of_validation(wrong.errors(include_input=False, include_url=False)) from None
+            raise of_body(wrong) from None
         of_json = True
         # As it was sent: orjson would write NaN as null, and fail on numbers beyond 64 bits.
         reading = read_jsonl(json.dumps(row, ensure_ascii=False) for row in batch.resources)
@@ -139,7 +139,7 @@ def _rows(content_type: str, raw: bytes) -> list[Resource]:
 
 
 def _bad_rows(errors: tuple[RowError, ...], *, of_json: bool) -> Problem:
-    """Return the problem that names every bad row: by its place in a JSON array, by its line in a file."""
+    """Return the problem that names bad rows: by its place in a JSON array, by its line in a file."""
     told: list[dict[str, Any]] = [
         {"field": f"resources.{error.line - 1}.{error.field}".rstrip("."), "message": error.message}
         if of_json

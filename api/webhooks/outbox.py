@@ -298,7 +298,13 @@ class Outbox:
     tables = ("webhook_delivery",)
 
     async def erase(self, connection: AsyncConnection, who: Person) -> int:
-        """Forget what was still to be told of a person."""
+        """Forget what was still to be told of a person, and that notices of what expires have come as far as them."""
+        columns = webhook_subscription.c
+        await connection.execute(
+            update(webhook_subscription)
+            .where(columns.app_id == who.app_id, columns.expiring_subject == who.subject_id)
+            .values(expiring_subject="")
+        )
         return (await connection.execute(delete(webhook_delivery).where(_about(who)))).rowcount
 
     async def count(self, connection: AsyncConnection, who: Person) -> int:

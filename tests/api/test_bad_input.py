@@ -111,6 +111,61 @@ async def test_bodies_that_are_too_large(client: Caller, database_url: str) -> N
     assert await witness.everything(database_url) == before
 
 
+@ON_SQLITE
+async def test_names_of_fields(client: Caller) -> None:
+    """Every name of ours is told, `body` too; a name that none of ours could be is not repeated."""
+    answer = await client.http.put("/v1/resources/tea", json=RESOURCE | {"body": 5})
+    assert "body" in [each["field"] for each in check(answer, 422, "invalid_request")["errors"]]
+    unknown = {"user_id": "u", f"{CANARY}@example.com": 1}
+    answer = await client.http.post("/v1/recommendations", json=unknown)
+    assert [each["field"] for each in check(answer, 422, "invalid_request")["errors"]] == ["(unknown)"]
+    answer = await client.http.get("/v1/resources?limit=0")
+    assert [each["field"] for each in check(answer, 422, "invalid_request")["errors"]] == ["limit"]
+    answer = await client.http.delete("/v1/users/u", headers={"Idempotency-Key": "k" * 256})
+    errors = check(answer, 422, "invalid_request")["errors"]
+    assert [each["field"] for each in errors] == ["Idempotency-Key"]
+
+
+@ON_SQLITE
+async def test_nobody_is_called_dot(client: Caller) -> None:
+    """Clients take `.` and `..` out of a path: whoever were called so could not be deleted. `...` stays."""
+    for name, status in ((".", 422), ("..", 422), ("...", 200), (".a", 200), ("a.", 200), ("a", 200)):
+        answer = await client.http.post("/v1/recommendations", json={"user_id": name})
+        assert answer.status_code == status, name
+
+
+@ON_SQLITE
+async def test_a_question_is_smaller(client: Caller) -> None:
+    """Questions for recommendations have a limit of their own, and a thousand resources to exclude are within it."""
+    paths = [f"/v1/recommendations{kind}" for kind in ("", ":whatif", ":anonymous")]
+    longest = ["x" * 128] * 1000
+    for path in paths:
+        who = {} if path.endswith("anonymous") else {"user_id": "u"}
+        what = {"without": ["views"]} if path.endswith("whatif") else {}
+        fits = await client.http.post(path, json=who | what | {"filter": {"exclude": longest}})
+        assert fits.status_code == 200, fits.text
+        check(await client.http.post(path, content=b" " * 400_001), 413, "payload_too_large")
+
+
+@ON_SQLITE
+async def test_nothing_but_mistakes(client: Caller) -> None:
+    """A body with very many mistakes is refused in few words; without a key, no question is looked at."""
+    many = {"user_id": "u", **{f"{CANARY}{number}": 0 for number in range(5000)}}
+    problem = check(await client.http.post("/v1/recommendations", json=many), 422, "invalid_request")
+    assert problem["errors"] == [{"field": "", "message": "5,000 things are wrong, too many to name them"}]
+    for kind, row in (("application/x-ndjson", b"{}\n"), ("text/csv", b"a\n")):
+        head = b"id,kind\n" if kind == "text/csv" else b""
+        answer = await client.http.post(
+            "/v1/resources:batch", content=head + row * 100_000, headers={"Content-Type": kind}
+        )
+        errors = check(answer, 422, "invalid_request")["errors"]
+        assert len(errors) < 1020
+        assert (errors[0]["line"], errors[-1]["field"]) == (1 + bool(head), "row")
+        assert "not looked at any more" in errors[-1]["message"]
+    without_key = await client.http.post("/v1/recommendations", json=many, headers={"Authorization": ""})
+    check(without_key, 401, "unauthenticated")
+
+
 def an_event(**changed: Any) -> dict[str, Any]:
     """A batch of one event, with these fields."""
     return {"events": [{**event("u1", "views", "box-breathing"), **changed}]}

@@ -4,10 +4,13 @@ import asyncio
 import random
 
 import pytest
+from sqlalchemy import select
 
 from api import removals, upkeep
 from api.service import Service
 from api.webhooks.delivery import Courier
+from api.webhooks.tables import webhook_subscription
+from consent.store import find_subject
 from tests.api.webhooks.receiver import Receiver, receiving
 from tests.api.webhooks.test_delivery import subscribed, user_ref
 from tests.conftest import APP, Caller, Clock
@@ -112,11 +115,17 @@ async def test_many_are_told_a_few_at_a_time_and_each_once(
 async def test_who_was_erased_is_not_told_of(
     service: Service, client: Caller, courier: Courier, receiver: Receiver, clock: Clock
 ) -> None:
-    """A notice that waits goes with the person."""
+    """A notice that waits goes with the person, and so does that they were the last who was told of."""
     await subscribed(client, receiver, BOTH)
     await client.consent("u1", "views")
     clock.forward(days=340)
     await upkeep.announce(service, APP)
+    come_as_far_as = select(webhook_subscription.c.expiring_subject)
+    async with service.database.read(APP) as connection:
+        subject = await find_subject(connection, APP, service.pseudonyms.user(APP, "u1"))
+        assert (await connection.execute(come_as_far_as)).scalars().all() == [subject]
     await client.http.delete("/v1/users/u1")
+    async with service.database.read(APP) as connection:
+        assert (await connection.execute(come_as_far_as)).scalars().all() == [""]
     clock.forward(days=1)
     assert await told(service, courier, receiver) == []
