@@ -52,7 +52,8 @@ async def erase(service: Service, connection: AsyncConnection, app_id: str, user
 
 async def remove(service: Service, connection: AsyncConnection, pending: Erasure, who: Person) -> Erasure:
     """Remove the rows of a person, for an erasure that has begun, and have their app told."""
-    learned = await erasure.ever_granted(connection, who.app_id, who.subject_id, Purpose.IMPROVE)
+    read = await registry.read_until(connection, who.app_id)
+    learned = await erasure.ever_granted(connection, who.app_id, who.subject_id, Purpose.IMPROVE, read)
     await log.close(connection, who.app_id, who.subject_id, service.logs.of(who.app_id))
     counts = await erasure.erase_rows(connection, PERSONAL_STORES, who)
     done = await rows_are_gone(
@@ -81,7 +82,8 @@ async def grants_are_over(
 ) -> Erasure:
     """Write down what went with grants that ended, for an erasure that has begun."""
     removed = {events.name: sum(each.changed.rows_removed for each in over)}
-    learned = [each.user_hash for each in over if each.changed.unlearn]
+    read = await registry.read_until(connection, pending.app_id)
+    learned = [each.user_hash for each in over if each.changed.learned_by(read)]
     return await rows_are_gone(service, connection, pending, removed, reason, learned=learned)
 
 

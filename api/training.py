@@ -85,8 +85,9 @@ async def train_app(
         LeaseLost: `held` is the job that this is done for, and another worker took it over: nothing is promoted.
     """
     until = service.clock()
-    async with service.database.read(app_id) as connection:
-        state = await registry.find_model_state(connection, app_id)
+    # From here on, who granted until now and takes it back has this training overtaken.
+    async with service.database.write(app_id) as connection:
+        state = await registry.begin_reading(connection, app_id, until)
         resources = await store.list_resources(connection, app_id)
         record = await registry.find_release(connection, app_id, state.promoted) if state.promoted else None
     # What learned from somebody who left since is no measure for anything: it may be better for knowing them.

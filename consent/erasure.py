@@ -86,8 +86,10 @@ async def erase_rows(
     return {store.name: await store.erase(connection, who) for store in stores}
 
 
-async def ever_granted(connection: AsyncConnection, app_id: str, subject_id: str, purpose: str) -> bool:
-    """Tell whether a person ever granted a purpose, also when it was withdrawn since."""
+async def ever_granted(
+    connection: AsyncConnection, app_id: str, subject_id: str, purpose: str, until: int
+) -> bool:
+    """Tell whether a person granted a purpose at any time until a moment, also when it was withdrawn since."""
     granted = (
         select(consent_event.c.seq)
         .where(
@@ -95,6 +97,7 @@ async def ever_granted(connection: AsyncConnection, app_id: str, subject_id: str
             consent_event.c.subject_id == subject_id,
             consent_event.c.purpose == purpose,
             consent_event.c.state.in_(["given", "renewed"]),
+            consent_event.c.at <= until,
         )
         .limit(1)
     )

@@ -35,15 +35,16 @@ class Changed:
     """How many events that were."""
     ended: frozenset[tuple[str, Purpose]]
     """Cells that were granted in the records before, and whose grant is over; a lapsed one may have been given anew since."""
+    improved_since: int | None = None
+    """Since when, at the earliest, what ended was granted for `improve`; None when nothing of it was."""
     erasure_id: str | None = None
     """The number under which what ended is erased and unlearned; None when nothing ended."""
     lapsed: "Changed | None" = None
     """The ends, by themselves, that were recorded before, under a receipt of their own; what they lost is counted in."""
 
-    @property
-    def unlearn(self) -> bool:
-        """Whether something may have been learned that is no longer allowed to be."""
-        return any(purpose is Purpose.IMPROVE for _, purpose in self.ended)
+    def learned_by(self, read_until: int) -> bool:
+        """Whether trainings that read what was granted up to a moment may have learned what they no longer may."""
+        return self.improved_since is not None and self.improved_since <= read_until
 
     def after(self, lapsed: "Changed | None") -> Self:
         """Return the same, with what was lost by ends that were recorded before."""
@@ -54,6 +55,7 @@ class Changed:
             signals_lost=self.signals_lost | lapsed.signals_lost,
             rows_removed=self.rows_removed + lapsed.rows_removed,
             ended=self.ended | lapsed.ended,
+            improved_since=_earliest(self.improved_since, lapsed.improved_since),
             lapsed=lapsed,
         )
 
@@ -114,6 +116,7 @@ class Registrar:
             signals_lost=lost,
             rows_removed=removed,
             ended=ended,
+            improved_since=_earliest(*(before[key].since for key in ended if key[1] is Purpose.IMPROVE)),
         )
 
     def _signals_lost(
@@ -123,3 +126,7 @@ class Registrar:
         had = {signal for signal, _ in before}
         has = {signal for (signal, _), cell in after.items() if cell.in_force(now, self.notices)}
         return frozenset((denied & had) - has)
+
+
+def _earliest(*moments: int | None) -> int | None:
+    return min((each for each in moments if each is not None), default=None)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, delete, insert, select, update
+from sqlalchemy import Row, case, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from recommender.parts import bucket_of
@@ -22,13 +22,20 @@ class ModelState:
     promoted: str | None
     settled_epoch: int
     erasures: int
+    read_until: int
 
 
 async def add_model_state(connection: AsyncConnection, app_id: str) -> None:
     """Begin an app's state: an empty catalogue, no release."""
     await connection.execute(
         insert(model_state).values(
-            app_id=app_id, catalog_version=0, unlearn_epoch=0, promoted=None, settled_epoch=0, erasures=0
+            app_id=app_id,
+            catalog_version=0,
+            unlearn_epoch=0,
+            promoted=None,
+            settled_epoch=0,
+            erasures=0,
+            read_until=0,
         )
     )
 
@@ -45,6 +52,21 @@ async def find_model_state(connection: AsyncConnection, app_id: str) -> ModelSta
     """Return an app's state."""
     row = (await connection.execute(select(model_state).where(model_state.c.app_id == app_id))).one()
     return ModelState(*row)
+
+
+async def begin_reading(connection: AsyncConnection, app_id: str, until: int) -> ModelState:
+    """Note, before a training reads, up to when it reads what was granted; return the app's state."""
+    columns = model_state.c
+    later = case((columns.read_until < until, until), else_=columns.read_until)
+    mine = update(model_state).where(columns.app_id == app_id)
+    await connection.execute(mine.values(read_until=later))
+    return await find_model_state(connection, app_id)
+
+
+async def read_until(connection: AsyncConnection, app_id: str) -> int:
+    """Return up to when trainings read what was granted, and hold it: none begins to read before this transaction ends."""
+    held = select(model_state.c.read_until).where(model_state.c.app_id == app_id).with_for_update()
+    return int((await connection.execute(held)).scalar_one())
 
 
 async def unlearn(connection: AsyncConnection, app_id: str, pseudonyms: Sequence[bytes]) -> int:

@@ -44,6 +44,8 @@ model_state = Table(
     Column("settled_epoch", BigInteger, nullable=False, default=0),
     # Grows with every erasure: a server that sees it shrink knows that a backup was restored under it.
     Column("erasures", BigInteger, nullable=False, default=0),
+    # Up to when a training at most read what was granted: nothing can have learned from a grant that began later.
+    Column("read_until", BigInteger, nullable=False, default=0),
     ForeignKeyConstraint(["app_id"], ["app.app_id"]),
 )
 

@@ -24,6 +24,7 @@ from api.connecting import async_url
 from api.keys import Scope
 from api.service import Service
 from api.settings import Settings, load
+from recommender import registry
 from recommender.exchange import shipped
 from tests import postgres
 
@@ -220,6 +221,12 @@ def asking(app: FastAPI, key: str) -> httpx.AsyncClient:
     return httpx.AsyncClient(
         transport=httpx.ASGITransport(app), base_url="http://test", headers={"Authorization": f"Bearer {key}"}
     )
+
+
+async def a_training_reads(service: Service) -> None:
+    """Note that a training reads what people granted until now, without training anything."""
+    async with service.database.write(APP) as connection:
+        await registry.begin_reading(connection, APP, service.clock())
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from consent.purposes import Purpose
 from recommender import registry
 from tests.api.test_consents import cell
 from tests.api.witness import ON_SQLITE
-from tests.conftest import APP, NOTICE, Caller, event
+from tests.conftest import APP, NOTICE, Caller, a_training_reads, event
 
 GUARDIAN = {"type": "guardian", "id": "mother-of-u1"}
 
@@ -89,6 +89,7 @@ async def test_who_is_said_to_be_a_minor_loses_what_they_gave_themselves(
     await client.consent("u1", "views", "saves", purposes=("personalise", "improve"))
     await client.consent("u1", "ratings", state="refused")
     await client.events(event("u1", "views", "box-breathing"))
+    await a_training_reads(service)
     async with service.database.read(APP) as connection:
         before = (await registry.find_model_state(connection, APP)).unlearn_epoch
     ended = (await mark(client, "13_to_15"))["receipt"]["purposes"]

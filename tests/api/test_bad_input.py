@@ -114,7 +114,7 @@ async def test_bodies_that_are_too_large(client: Caller, database_url: str) -> N
 @ON_SQLITE
 async def test_names_of_fields(client: Caller) -> None:
     """Every name of ours is told, `body` too; a name that none of ours could be is not repeated."""
-    answer = await client.http.put("/v1/resources/tea", json=RESOURCE | {"body": 5})
+    answer = await client.http.put("/v1/resources/tea", json={**RESOURCE, "body": 5})
     assert "body" in [each["field"] for each in check(answer, 422, "invalid_request")["errors"]]
     unknown = {"user_id": "u", f"{CANARY}@example.com": 1}
     answer = await client.http.post("/v1/recommendations", json=unknown)
@@ -150,7 +150,7 @@ async def test_a_question_is_smaller(client: Caller) -> None:
 @ON_SQLITE
 async def test_nothing_but_mistakes(client: Caller) -> None:
     """A body with very many mistakes is refused in few words; without a key, no question is looked at."""
-    many = {"user_id": "u", **{f"{CANARY}{number}": 0 for number in range(5000)}}
+    many: dict[str, Any] = {"user_id": "u", **{f"{CANARY}{number}": 0 for number in range(5000)}}
     problem = check(await client.http.post("/v1/recommendations", json=many), 422, "invalid_request")
     assert problem["errors"] == [{"field": "", "message": "5,000 things are wrong, too many to name them"}]
     for kind, row in (("application/x-ndjson", b"{}\n"), ("text/csv", b"a\n")):

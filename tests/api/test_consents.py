@@ -16,7 +16,7 @@ from consent.signals import SIGNALS
 from recommender import registry
 from tests.api import witness
 from tests.api.witness import ON_SQLITE
-from tests.conftest import APP, NOTICE, Caller, Clock, event
+from tests.conftest import APP, NOTICE, Caller, Clock, a_training_reads, event
 
 
 def cell(document: dict[str, Any], signal: str, purpose: str = "personalise") -> dict[str, Any]:
@@ -126,6 +126,7 @@ async def test_what_a_yes_anew_finds_does_not_hang_on_the_worker(
         await client.consent(user_id, "views", purposes=both)
         await client.consent(user_id, "saves")
         await client.events(event(user_id, "views", "box-breathing"))
+    await a_training_reads(service)
     version = NOTICE
     if how == "expired":
         clock.forward(days=366)

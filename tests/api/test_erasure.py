@@ -21,7 +21,7 @@ from tests.api.calls import CONSENT
 from tests.api.full import live_fully
 from tests.api.witness import ON_SQLITE
 from tests.api.working import work_all
-from tests.conftest import APP, Caller, Clock, event
+from tests.conftest import APP, Caller, Clock, a_training_reads, event
 
 
 async def test_every_store_counts_what_it_erases(service: Service, client: Caller) -> None:
@@ -170,6 +170,7 @@ async def test_the_model_is_trained_without_them(service: Service, client: Calle
         await registry.add_release(connection, APP, record)
         assert await registry.promote(connection, APP, record, service.clock())
     await live_fully(service, client, "u1")
+    await a_training_reads(service)
     done = (await client.http.delete("/v1/users/u1")).json()["erasure"]
     assert (done["status"], done["receipt"]) == ("rows_erased", None)
     assert done["release_before"]["id"] == "r-1"

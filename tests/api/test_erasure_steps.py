@@ -65,9 +65,10 @@ def write_files(service: Service, name: str) -> Path:
 
 
 async def pretend_release(service: Service, name: str, epoch: int = 0) -> Path:
-    """Register and promote a release that has files, without training one."""
+    """Register and promote a release that has files, without training one; it may have learned from all who agree to the end."""
     record = ReleaseRecord(name, "candidate", "0" * 64, epoch, {}, service.clock(), None)
     async with service.database.write(APP) as connection:
+        await registry.begin_reading(connection, APP, 2**62)
         await registry.add_release(connection, APP, record)
         assert await registry.promote(connection, APP, record, service.clock())
     return write_files(service, name)
@@ -295,7 +296,7 @@ async def test_a_reader_that_holds_the_log_is_waited_for(
     """While someone still reads an old moment, the bytes stay in the write-ahead log, and the erasure says so by not ending."""
     who = await live_fully(service, client, "u1")
     async with service.database.read(APP) as connection:
-        assert await erasure.ever_granted(connection, APP, who.subject_id, "improve")
+        assert await erasure.ever_granted(connection, APP, who.subject_id, "improve", clock())
         erasure_id = await leave(client, "u1")
         await work_once(service)
         assert "scrubbed" not in (await found(client, erasure_id))["steps"]

@@ -162,11 +162,19 @@ async def test_erasures_that_arrive_together_are_served_by_one_training(
 
 @ON_SQLITE
 async def test_who_was_never_learned_from_costs_no_training(sharded: Service) -> None:
-    """Somebody who agreed, but of whom no event was there at the training, is forgotten without training a shard."""
+    """Somebody who agreed, but of whom no event was there at the training, is forgotten without training a shard.
+
+    Who agreed only after it began has nothing to be forgotten: what is served stays.
+    """
+    agreed = [(purpose, Choice.GIVEN) for purpose in (Purpose.PERSONALISE, Purpose.IMPROVE)]
+    await choose(sharded, "silent", *agreed)
     await train_app(sharded, APP)
     digest = manifest(sharded, await served(sharded)).digest
     await use(sharded, "newcomer", ("box-breathing", 1), ("body-scan", 2))
     await erase(sharded, "newcomer")
+    assert (await unlearn_app(sharded, APP)).status == "nothing_to_unlearn"
+    await use(sharded, "silent", ("box-breathing", 1), ("body-scan", 2))
+    await erase(sharded, "silent")
     outcome = await unlearn(sharded)
     assert (outcome.status, outcome.trained) == ("promoted", frozenset())
     assert manifest(sharded, outcome.release_id).digest == digest

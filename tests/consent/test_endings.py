@@ -19,7 +19,7 @@ from consent.notices.published import EVERY_CELL, Notices, Revision
 from consent.purposes import Purpose
 from recommender import registry
 from tests.api.witness import ON_POSTGRESQL
-from tests.conftest import APP, NOTICE, Caller, Clock, event
+from tests.conftest import APP, NOTICE, Caller, Clock, a_training_reads, event
 
 TEXTS = {"en": "What may be used?"}
 FIRST = Revision(NOTICE, TEXTS, EVERY_CELL)
@@ -100,6 +100,7 @@ async def test_only_what_the_model_learned_from_is_unlearned(
 ) -> None:
     """A grant to improve that ran out overtakes what was trained, once; other purposes do not."""
     await client.consent("u1", "views", purposes=(purpose.value,))
+    await a_training_reads(service)
     before = await epoch(service)
     clock.forward(days=366)
     assert await epoch(service) == before
@@ -111,9 +112,30 @@ async def test_only_what_the_model_learned_from_is_unlearned(
 async def test_an_invalidated_grant_to_improve_is_unlearned(service: Service, client: Caller) -> None:
     """A material revision of what was learned from overtakes what was trained."""
     await client.consent("u1", "views", purposes=("improve",))
+    await a_training_reads(service)
     before = await epoch(service)
     await end_due(revised(service, TOUCHED))
     assert await epoch(service) == before + 1
+
+
+async def test_what_no_training_has_read_is_not_unlearned(
+    service: Service, client: Caller, clock: Clock
+) -> None:
+    """Who agrees after the last training began and takes it back, as often as they like, overtakes no training."""
+    await client.consent("u1", "views", purposes=("improve",))
+    await a_training_reads(service)
+    for _ in range(3):
+        clock.forward(days=1 / 86_400)
+        await client.consent("u2", "views", purposes=("improve",))
+        await client.consent("u2", "views", purposes=("improve",), state="withdrawn")
+    assert await epoch(service) == 0
+    await client.http.delete("/v1/users/u2")
+    assert await epoch(service) == 0
+    await client.consent("u1", "views", purposes=("improve",), state="withdrawn")
+    assert await epoch(service) == 1
+    await client.consent("u1", "views", purposes=("improve",))
+    await client.http.delete("/v1/users/u1")
+    assert await epoch(service) == 2
 
 
 async def test_batches_are_bounded_and_come_to_an_end(service: Service, client: Caller, clock: Clock) -> None:
