@@ -13,6 +13,7 @@ from pydantic.json_schema import models_json_schema
 
 from api import answers, job_figures, pages, problems, replaying, requests, telemetry
 from api.arrivals import Arriving
+from api.handing_over import Exports
 from api.limits import Buckets, Deadline, LimitedBody
 from api.problems import ProblemDetails
 from api.recommending import Recommending
@@ -73,6 +74,7 @@ def create_app(service: Service, *, reporting: TelemetryConfig | None = None) ->
     app.state.service = service
     app.state.recommending = Recommending(service)
     app.state.buckets = Buckets(service.settings.rate_limit)
+    app.state.exports = Exports()
     app.add_middleware(recommendations.Shortcut)
     problems.install(app)
     app.add_middleware(LimitedBody, largest=service.settings.max_body_bytes)

@@ -1,4 +1,4 @@
-"""Everything held on a person as a ZIP: a page to read, and a JSON file for every store, written while it is sent.
+"""Everything held on a person as a ZIP: a page to read, and a JSON file for every store, written front to back.
 
 The files come from the sections of the JSON export (`api.exporting`), in one read and a few rows at a time. The page
 comes last, made from what was noted on the way: how many rows there were, and the newest of those it tells in words.

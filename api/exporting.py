@@ -1,20 +1,16 @@
-"""What is held on a person, handed over (GDPR 15 and 20): streamed as JSON from one read, whatever its size.
+"""What is held on a person (GDPR 15 and 20): written as JSON from one read, a few rows at a time, whatever its size.
 
-The archive for people to read, `api.archive`, is made from the same sections.
+The archive for people to read, `api.archive`, is made from the same sections; `api.handing_over` sends either.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from fastapi.responses import StreamingResponse
-from starlette.types import Send
 
 from api import people, transparency
-from api.problems import NO_STORE
 from api.service import PERSONAL_STORES, Service
 from consent import store as ledger
 from consent.personal import Person, Section
@@ -23,9 +19,7 @@ from consent.receipts.records import rfc3339
 
 FORMAT = "assent-export/1"
 CHUNK = 64 * 1024
-"""Bytes that are gathered before they are sent."""
-TAKEN_WITHIN_S = 900.0
-"""Seconds after which an export that somebody takes slowly, or has stopped to take, is cut off."""
+"""Bytes of rows that are written at a time."""
 
 
 @dataclass(frozen=True)
@@ -77,32 +71,3 @@ async def array(rows: AsyncIterator[Mapping[str, Any]]) -> AsyncIterator[bytes]:
             yield bytes(gathered)
             gathered.clear()
     yield bytes(gathered) + (b"\n]" if between == b",\n" else b"]")
-
-
-async def streamed(
-    chunks: AsyncIterator[bytes], media_type: str, headers: Mapping[str, str] = NO_STORE
-) -> StreamingResponse:
-    """Answer with chunks as they come. What goes wrong before the first is an error as any other; whoever takes too long is cut off."""
-    first = await anext(chunks)
-
-    async def all_of_them() -> AsyncIterator[bytes]:
-        async with aclosing(chunks):  # type: ignore[type-var]  # they come from generators
-            yield first
-            async for chunk in chunks:
-                yield chunk
-
-    return _Timely(all_of_them(), media_type=media_type, headers=dict(headers))
-
-
-class _Timely(StreamingResponse):
-    """Lets go of the moment that it reads when everything was taken, or nobody takes it any more.
-
-    While it is held, deleted bytes cannot leave the database: an erasure waits for it.
-    """
-
-    async def stream_response(self, send: Send) -> None:
-        """Send the chunks; whoever does not take them in time counts as gone."""
-        chunks = aiter(self.body_iterator)
-        async with aclosing(chunks):  # type: ignore[type-var]  # a generator: see `streamed`
-            async with asyncio.timeout(TAKEN_WITHIN_S):
-                await super().stream_response(send)

@@ -1,6 +1,7 @@
 """`assent erase` and `assent export`: what a person may ask of whoever holds their data."""
 
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +11,7 @@ from api import administration, archive, erasing, exporting, people
 from api.commands.running import Failed, console, with_service
 from api.pages.wording import LANGUAGES, words
 from api.service import Service
+from api.spool import Spool
 
 AppId = Annotated[str, typer.Option("--app", help="The partner app")]
 User = Annotated[str, typer.Argument(help="The app's own id of the user")]
@@ -49,8 +51,11 @@ def export(
         await administration.require_app(service, app_id)
         user_hash = service.pseudonyms.user(app_id, user_id)
         if output is None:
-            async for chunk in exporting.as_json(service, app_id, user_hash):
-                typer.echo(chunk, nl=False)
+            # A terminal, or whoever reads from a pipe, may take long; the database is let go before.
+            with closing(Spool()) as spool:
+                await spool.fill(exporting.as_json(service, app_id, user_hash))
+                async for chunk in spool.chunks():
+                    typer.echo(chunk, nl=False)
             typer.echo()
             return
         as_zip = output.suffix.lower() == ".zip"

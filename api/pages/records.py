@@ -8,8 +8,9 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from api import archive, exporting, transparency
-from api.pages.serving import PageRoute, Refusal, language, page, service_of
+from api import archive, transparency
+from api.handing_over import Busy, HandingDep
+from api.pages.serving import PageRoute, Refusal, language, page, refusal, service_of, wants_html
 from api.pages.sessions import PersonDep, Visitor, VisitorDep
 from api.pages.wording import words
 from api.receipts import FILES, FORMATS, JSON
@@ -141,11 +142,19 @@ async def show_receipt(request: Request, who: VisitorDep, receipt_id: str) -> Re
 
 
 @records.get("/me/export")
-async def export(request: Request, who: PersonDep) -> Response:
+async def export(request: Request, who: PersonDep, handing: HandingDep) -> Response:
     """Hand over everything held on the person: a page in their language, and the files beside it."""
     told = words(language(request))
     chunks = archive.as_zip(service_of(request), who.app_id, who.user_hash, told)
-    return await exporting.streamed(chunks, archive.MEDIA_TYPE, _attached("my-data.zip"))
+    headers = _attached("my-data.zip")
+    try:
+        return await handing.over(who.app_id, who.user_hash, chunks, archive.MEDIA_TYPE, headers)
+    except Busy as busy:
+        if not wants_html(request):
+            raise
+        answer = refusal(request, busy.status, "busy")
+        answer.headers.update(busy.headers)
+        return answer
 
 
 async def _receipt(request: Request, who: Visitor, receipt_id: str) -> tuple[dict[str, Any], str]:

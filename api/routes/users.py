@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from api import archive, erasing, exporting, negotiation, people
 from api.answers import ErasureOut, ErasureStarted, LinkOut
 from api.dependencies import HARMLESS, RETRIED, ServiceDep, UserId, accepts, json_body, requires
+from api.handing_over import HandingDep
 from api.idempotency import json_response, once
 from api.keys import Caller, Scope
 from api.pages.wording import preferred, words
@@ -84,7 +85,9 @@ async def find_erasure(
         **declared(401, 403, 406, 422, 503),
     },
 )
-async def export(http: Request, service: ServiceDep, caller: ConsentCaller, user_id: UserId) -> Response:
+async def export(
+    http: Request, service: ServiceDep, caller: ConsentCaller, handing: HandingDep, user_id: UserId
+) -> Response:
     """Everything held on a person, machine-readable (GDPR 15 and 20); as a ZIP, its page is in the language of `Accept-Language`."""
     user_hash = service.pseudonyms.user(caller.app_id, user_id)
     media_type = negotiation.wanted(http, (JSON, archive.MEDIA_TYPE))
@@ -93,7 +96,7 @@ async def export(http: Request, service: ServiceDep, caller: ConsentCaller, user
     else:
         told = words(preferred(None, http.headers.get("accept-language", "")))
         chunks = archive.as_zip(service, caller.app_id, user_hash, told)
-    return await exporting.streamed(chunks, media_type, negotiation.NEGOTIATED)
+    return await handing.over(caller.app_id, user_hash, chunks, media_type, negotiation.NEGOTIATED)
 
 
 @router.post(

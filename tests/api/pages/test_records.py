@@ -6,9 +6,11 @@ import json
 from zipfile import ZipFile
 
 import pytest
+from fastapi import FastAPI
 from joserfc import jws
 from joserfc.jwk import KeySet
 
+from api.handing_over import OF_A_PERSON
 from api.pages.wording import words
 from api.receipts import FILES
 from api.service import Service
@@ -18,6 +20,7 @@ from consent.signals import SIGNALS
 from consent.verification.bundles import Keys
 from consent.verification.receipts import verify_receipts
 from tests.api.pages.conftest import Browser
+from tests.api.stalling import stalling
 from tests.conftest import Caller, event
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -144,3 +147,22 @@ async def test_what_is_shared_is_named_among_what_is_used(browser: Browser, clie
     assert "What you open" in used
     assert "What you save" in withheld.split("</section>")[0]
     assert "Box breathing</h3>" not in page  # it was used already
+
+
+async def test_who_has_copies_under_way_is_told_to_wait(
+    browser: Browser, client: Caller, app: FastAPI
+) -> None:
+    """A browser gets a page that says so, with Retry-After and the headers of every page; a program gets the problem."""
+    await browser.enter("u1")
+    html_first = {"Accept": "text/html"}
+    async with stalling(app, client, *["u1"] * OF_A_PERSON):
+        page = await browser.http.get("/me/export", headers=html_first)
+        problem = await browser.http.get("/me/export", headers={"Accept": "application/zip"})
+    assert (page.status_code, problem.status_code) == (429, 429)
+    assert words("en")("errors.busy.text") in page.text
+    assert page.headers["content-type"].startswith("text/html")
+    assert page.headers["retry-after"] == problem.headers["retry-after"]
+    assert page.headers["x-frame-options"] == "DENY"
+    assert problem.json()["code"] == "rate_limited"
+    again = await browser.http.get("/me/export", headers=html_first)
+    assert again.headers["content-type"] == "application/zip"
