@@ -32,6 +32,7 @@ from api.commands import (
     webhooks,
 )
 from api.commands.running import (
+    Failed,
     connecting,
     console,
     progress_of,
@@ -101,7 +102,11 @@ def serve(
     settings = settings_of(context)
     # An outdated database is refused here, in plain words; a register out of reach is waited for, and said by `/readyz`.
     with_service(context, _nothing, replay=False)
-    serving.serve(settings, with_worker=with_worker)
+    try:
+        listening = serving.listen(settings.host, settings.port)
+    except OSError as error:
+        raise Failed(f"cannot listen on {settings.host}:{settings.port}: {error.strerror}") from None
+    serving.serve(settings, with_worker=with_worker, listening=listening)
 
 
 async def _nothing(_service: Service) -> None:

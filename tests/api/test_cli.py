@@ -17,7 +17,7 @@ import httpx
 import pytest
 from typer.testing import CliRunner, Result
 
-from api import jobs, keys, training
+from api import jobs, keys, serving, training
 from api.app import create_app
 from api.cli import app
 from api.service import Service
@@ -387,6 +387,17 @@ def test_an_outdated_database_is_told_plainly(shell: Shell) -> None:
     assert (result.exit_code, said(result)) == (
         1,
         "the database is not up to date: run `assent migrate`",
+    )
+
+
+def test_a_port_that_is_taken_is_told_plainly(registered: Shell) -> None:
+    """One sentence that names the address."""
+    with serving.listen("127.0.0.1", 0) as taken:
+        port = taken.getsockname()[1]
+        result = registered("serve", ASSENT_PORT=str(port))
+    assert (result.exit_code, said(result)) == (
+        1,
+        f"cannot listen on 127.0.0.1:{port}: Address already in use",
     )
 
 
