@@ -134,7 +134,7 @@ async def proofs(service: Service, user_hash: bytes) -> AsyncIterator[bytes]:
 
 
 async def test_memory_is_bounded_however_often_somebody_chose(service: Service, client: Caller) -> None:
-    """The proofs of a thousand choices take hardly more memory at a time than those of four hundred; each of them holds."""
+    """The proofs of two thousand choices take hardly more memory at a time than those of four hundred; each of them holds."""
 
     async def choose(times: int) -> None:
         for number in range(times):
@@ -144,7 +144,7 @@ async def test_memory_is_bounded_however_often_somebody_chose(service: Service, 
     await choose(2 * AT_A_TIME // len(SIGNALS) + 1)
     before = await drained(proofs(service, user_hash))  # drivers make themselves ready
     few = await peak(proofs(service, user_hash))
-    await choose(3 * AT_A_TIME // len(SIGNALS))
+    await choose(8 * AT_A_TIME // len(SIGNALS))
     many = await peak(proofs(service, user_hash))
     assert many - few < (await drained(proofs(service, user_hash)) - before) / 3
     whole = (await client.get("/v1/users/u1/export")).json()
