@@ -15,12 +15,13 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help: ## Say what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
 
-$(READY): requirements.lock pyproject.toml recommender/kernels/compiled.pyx recommender/kernels/lists.c recommender/kernels/lists.h recommender/kernels/lanes.h
+$(READY): requirements-build.lock requirements.lock pyproject.toml recommender/kernels/compiled.pyx recommender/kernels/lists.c recommender/kernels/lists.h recommender/kernels/lanes.h
 	@echo "Setting up a virtual environment in $(VENV) (a few minutes the first time) ..."
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 14) else "Python 3.11, 3.12 or 3.13 is needed, this is %d.%d. Say which: make PYTHON=python3.12" % v)'
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
-	@$(BIN)/python -m pip install --quiet --no-deps --editable .
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements-build.lock
+	@$(BIN)/python -m pip install --quiet --require-hashes --no-build-isolation -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --no-build-isolation --no-deps --editable .
 	@touch $(READY)
 
 demo: $(READY) ## Simulate a small community, train, serve, and print the links
@@ -51,6 +52,8 @@ rectools: $(RECTOOLS)/.ready ## Set up RecTools beside, for its benchmark (Pytho
 lock: ## Resolve the dependencies again, with hashes and without naming an index
 	@uv pip compile pyproject.toml --group dev --extra evaluation --extra dask --extra s3 --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-header --no-annotate --quiet --upgrade --output-file requirements.lock
+	@uv pip compile --group build --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-header --no-annotate --quiet --upgrade --output-file requirements-build.lock
 
 clean: ## Remove what was made here
 	@rm -rf $(VENV) $(RECTOOLS) build recommender/kernels/compiled.c recommender/kernels/*.so demo reports .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info

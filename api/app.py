@@ -69,6 +69,8 @@ def create_app(service: Service, *, reporting: TelemetryConfig | None = None) ->
         description=DESCRIPTION,
         lifespan=lifespan,
         redirect_slashes=False,
+        docs_url=None,  # a page of ours (api.pages.reference): FastAPI's runs a script from elsewhere
+        redoc_url=None,
         telemetry=reported,
     )
     app.state.service = service

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import functools
 import os
 import secrets
 import signal
@@ -71,8 +72,11 @@ app.command()(people.export)
 AppId = Annotated[str, typer.Option("--app", help="The partner app")]
 
 
-def _settings(_context: typer.Context) -> None:
+def _settings(context: typer.Context) -> None:
     """Assent: consent-based recommendations of coping resources."""
+    # Databases, their logs, releases, the register and exports speak of people: whatever a command writes is its
+    # owner's alone. As long as the command runs, since a program that calls it has a mask of its own.
+    context.call_on_close(functools.partial(os.umask, os.umask(0o077)))
 
 
 app.callback()(settings_options(_settings))

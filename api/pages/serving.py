@@ -144,20 +144,22 @@ def _pages() -> Environment:
     return environment()
 
 
+def render(template: str, **values: Any) -> str:
+    """Fill in one of the pages' templates."""
+    return _pages().get_template(template).render(**values)
+
+
 def page(request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
     """Render a page."""
     told: Words = words(language(request))
-    html = (
-        _pages()
-        .get_template(template)
-        .render(
-            t=told,
-            languages=LANGUAGES,
-            base=base_path(service_of(request)),
-            path=_known_path(request.url.path),
-            demo=getattr(request.app.state, "demo_path", None),
-            **values,
-        )
+    html = render(
+        template,
+        t=told,
+        languages=LANGUAGES,
+        base=base_path(service_of(request)),
+        path=_known_path(request.url.path),
+        demo=getattr(request.app.state, "demo_path", None),
+        **values,
     )
     return HTMLResponse(html, status_code=status, headers={"Content-Language": told.locale})
 

@@ -132,8 +132,8 @@ CALLS = (
 )  # fmt: skip
 
 PAGES = frozenset({
-    "/", "/open/{token}", "/erase/{token}", "/erased/{token}", "/erased/{token}/receipt.json", "/static/assent.css", "/favicon.ico", "/docs", "/docs/oauth2-redirect",
-    "/openapi.json", "/redoc", "/me", "/me/notice", "/me/consents", "/me/delete", "/me/export", "/me/history",
+    "/", "/open/{token}", "/erase/{token}", "/erased/{token}", "/erased/{token}/receipt.json", "/static/assent.css", "/favicon.ico", "/docs",
+    "/openapi.json", "/me", "/me/notice", "/me/consents", "/me/delete", "/me/export", "/me/history",
     "/me/language", "/me/receipts/{receipt_id}", "/me/receipts/{receipt_id}.{ending}",
     "/me/why",
 })  # fmt: skip

@@ -6,6 +6,7 @@ import json
 import os
 import random
 import re
+import stat
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
@@ -421,6 +422,35 @@ def test_a_folder_in_the_way_is_not_blamed_on_the_database(registered: Shell) ->
     assert result.exit_code == 1
     assert "releases" in said(result)
     assert "database" not in said(result)
+
+
+def test_what_it_writes_is_its_owners_alone(shell: Shell) -> None:
+    """Whatever the umask is, nobody else can read database, log, releases, register and exports; the caller's umask stays."""
+
+    async def modes_of_files(service: Service) -> dict[str, int]:
+        async with service.database.write(APP):  # the log is there as long as somebody has the database open
+            return {
+                path.relative_to(shell.folder).as_posix(): stat.S_IMODE(path.stat().st_mode)
+                for path in shell.folder.rglob("*")
+            }
+
+    former = os.umask(0o022)
+    try:
+        assert shell("migrate").exit_code == 0
+        assert shell("keys", "create", "--app", APP).exit_code == 0
+        assert shell("catalog", "import", "--app", APP).exit_code == 0
+        shell.in_service(community.settle_in)
+        assert shell("train", "--app", APP).exit_code == 0
+        file = str(shell.folder / "export.zip")
+        assert shell("export", "simulated-3", "--app", APP, "--output", file).exit_code == 0
+        assert shell("erase", "simulated-3", "--app", APP).exit_code == 0
+
+        modes = shell.in_service(modes_of_files)
+    finally:
+        used = os.umask(former)
+    assert used == 0o022
+    assert {"assent.db", "assent.db-wal", "assent.db-shm", "export.zip", "releases", "erasures"} <= set(modes)
+    assert not {name: oct(mode) for name, mode in modes.items() if mode & 0o077}
 
 
 def test_it_runs_as_a_process_of_its_own(shell: Shell) -> None:

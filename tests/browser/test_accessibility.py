@@ -29,6 +29,8 @@ def with_a_model(page: Page, site: Site) -> Iterator[str]:
     for path in ("/", "/me", "/open/nothing", "/erase/nothing", "/erased/nothing", "/demo/"):
         page.goto(site.url + path)
         yield f"{path} of nobody"
+    page.goto(site.url + "/docs")
+    yield "the API's documentation"
     be_somebody(page, site, "simulated-004")
     for path in ("/demo/today", "/demo/resource/box-breathing", "/demo/resource/nothing"):
         page.goto(site.url + path)
@@ -74,7 +76,7 @@ def check(page: Page, visited: Iterator[str]) -> int:
 @pytest.mark.parametrize("context", EVERYWHERE, indirect=True)
 def test_the_way_from_a_list_to_its_reasons(page: Page, site: Site) -> None:
     """The demo app's pages, the reasons, and the friendly refusals on the way there."""
-    assert check(page, with_a_model(page, site)) == 10
+    assert check(page, with_a_model(page, site)) == 11
 
 
 @pytest.mark.parametrize("context", EVERYWHERE, indirect=True)

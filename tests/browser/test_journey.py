@@ -208,6 +208,22 @@ def test_another_site_can_neither_send_the_form_nor_frame_the_page(
     assert page.get_by_role("checkbox", checked=True).count() == 0
 
 
+def test_the_documentation_can_be_read_without_a_script(page: Page, site: Site) -> None:
+    """It loads nothing but its style sheet and icon, breaks no rule of its policy, and a link opens the schema that it names."""
+    asked: list[str] = []
+    complaints: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda message: complaints.append(message.text))
+    page.goto(f"{site.url}/docs")
+    page.get_by_text("PUT /v1/users/{user_id}/consents").click()
+    page.get_by_role("link", name="ConsentRequest", exact=True).first.click()
+    expect(page.locator("#schema-ConsentRequest")).to_be_visible()
+    assert page.locator("script").count() == 0
+    assert asked
+    assert not [url for url in asked if not url.startswith(site.url + "/")]
+    assert not complaints
+
+
 def test_a_link_opens_once(page: Page, context: BrowserContext, chromium: object, site: Site) -> None:
     """Opened again elsewhere, a link shows a friendly page and nothing of the person."""
     Person(page, site)

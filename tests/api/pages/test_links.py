@@ -116,7 +116,7 @@ async def test_every_answer_has_the_headers_and_no_token(browser: Browser, clien
         for path in (
             "/", link, "/me", "/me/notice", "/me/why", "/me/history", "/me/export", "/me/delete",
             f"/me/receipts/{receipt}", f"/me/receipts/{receipt}.json", f"/me/receipts/{receipt}.jws",
-            "/me/language?to=en", erase, "/me/receipts/x", "/open/x", "/erase/x",
+            "/me/language?to=en", "/docs", erase, "/me/receipts/x", "/open/x", "/erase/x",
         )
     ]  # fmt: skip
     answers.append(await browser.http.post(erase, data={"erase": "One-Click"}))
