@@ -28,6 +28,7 @@ from api.replaying import replay
 from api.service import Service
 from api.settings import Settings
 from consent import store as ledger
+from recommender import registry
 
 FORMAT = "assent-backup/1"
 SQLITE, POSTGRES = "database.sqlite", "database.dump"
@@ -152,9 +153,12 @@ async def restore(settings: Settings, backup: Path, now: datetime) -> Restored:
     _restore_releases(settings, backup / "releases")
     service = Service.create(settings)
     try:
-        replayed = await replay(service)
         async with service.database.read("") as connection:
             app_ids = await ledger.app_ids(connection)
+        for app_id in app_ids:  # trainings may have read, since the backup, whatever was granted by then
+            async with service.database.write(app_id) as connection:
+                await registry.begin_reading(connection, app_id, service.clock())
+        replayed = await replay(service)
         for app_id in app_ids:  # what was stored after the database was copied, and before its folder was
             await leftovers.destroy(service, app_id, unknown=True)
         return Restored(made_at, replayed)
@@ -199,7 +203,8 @@ def _restore_sqlite(settings: Settings, file: Path) -> None:
 def _restore_postgres(settings: Settings, file: Path) -> None:
     address = _address(settings)
     others = (
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
+        "AND backend_type = 'client backend'"  # PostgreSQL's own may be vacuuming
     )
     if (
         _run(settings, "psql", "--tuples-only", "--no-align", f"--command={others}", f"--dbname={address}")

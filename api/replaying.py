@@ -162,6 +162,9 @@ async def _carry_out(service: Service, app_id: str, entries: Sequence[Entry]) ->
     """Carry out entries of an app, one transaction each; then destroy releases that its database does not know."""
     meant = await _find(service, app_id, entries)
     done = 0
+    async with service.database.write(app_id) as connection:
+        # A database that was put back does not know how far trainings have read since.
+        await registry.begin_reading(connection, app_id, service.clock())
     for entry in entries:
         async with service.database.write(app_id) as connection:
             pending = erasing.begun(service, entry)

@@ -14,6 +14,7 @@ from api.keys import Scope
 from api.replaying import prune
 from api.service import Service
 from api.settings import Settings
+from recommender import registry
 from tests.api import witness
 from tests.api.full import live_fully
 from tests.api.test_erasure_steps import pretend_release, write_files
@@ -67,6 +68,24 @@ async def test_a_backup_from_before_an_erasure_brings_nobody_back(
         after = (await client.get("/v1/users/stays/export")).json()
         for name in ("choices", "consent_history", "receipts", "events", "person"):
             assert after[name] == stays[name]
+
+
+@ON_SQLITE
+async def test_whoever_is_in_a_backup_counts_as_read_by_trainings(
+    service: Service, database_url: str, tmp_path: Path
+) -> None:
+    """Trainings after the backup may have read them: who is deleted after it was put back is unlearned."""
+    settings = operators(service, database_url)
+    key = (await administration.create_key(service, APP, "test", [Scope.ADMIN])).text
+    await service.close()
+    async with process(database_url, tmp_path, key) as (running, client):
+        await live_fully(running, client, "u1")
+        made = backups.back_up(settings, tmp_path / "backups", NOW)
+    await backups.restore(settings, made, NOW)
+    async with process(database_url, tmp_path, key) as (running, client):
+        await client.http.delete("/v1/users/u1")
+        async with running.database.read(APP) as connection:
+            assert (await registry.find_model_state(connection, APP)).unlearn_epoch == 1
 
 
 @ON_SQLITE

@@ -32,6 +32,7 @@ async def storing(service: Service, name: str) -> Path:
     """Be a training that has begun to store what it learned."""
     record = ReleaseRecord(name, "storing", "0" * 64, 0, {}, service.clock(), None)
     async with service.database.write(APP) as connection:
+        await registry.begin_reading(connection, APP, service.clock())
         await registry.add_release(connection, APP, record)
     return files(service, name)
 
