@@ -63,16 +63,33 @@ class Filters:
     def listed(self, query: Query, now: datetime) -> Mask:
         """(R,) which resources may be listed; shared, not to be written to."""
         day = now.astimezone(UTC).toordinal()
-        key = (
-            day, query.topics, query.kinds, query.languages, query.formats, query.max_minutes,
-            query.locale, query.region, query.context_topics,
-        )  # fmt: skip
+        words = self._words(query)
+        if words is None:
+            return self._mask(query, day)
+        key = (day, query.kinds, query.formats, query.max_minutes, words)
         mask = self._masks.get(key)
         if mask is None:
             if len(self._masks) >= _KEPT:
                 self._masks.clear()
             mask = self._masks[key] = self._mask(query, day)
         return mask
+
+    def _words(self, query: Query) -> Hashable | None:
+        """What makes a difference of the words of a query; None where its filter has words that the catalogue has not.
+
+        So nothing is kept of a call but words of the catalogue's own.
+        """
+        languages = frozenset(map(_primary, query.languages))
+        if not (languages <= self._languages.keys() and self.topics.keys() >= {*query.topics}):
+            return None
+        own = _primary(query.locale) if query.locale else None
+        return (
+            query.topics,
+            languages,
+            own if own in self._languages else None,
+            query.region if query.region in self._regions else None,
+            tuple(topic for topic in query.context_topics if topic in self._contraindicated),
+        )
 
     def contraindicated(self, topic: str) -> Rows:
         """The rows that must not be listed for someone concerned with a topic."""
