@@ -155,9 +155,8 @@ def too_large(largest: int) -> Problem:
 def of_body(wrong: ValidationError) -> Problem:
     """Return the problem of a body that does not fit its model, without repeating any input."""
     count = wrong.error_count()
-    if (
-        count > _GONE_THROUGH
-    ):  # a body of nothing but mistakes: telling each would take hundreds of times its memory
+    # A body of nothing but mistakes: telling each would take hundreds of times its memory.
+    if count > _GONE_THROUGH:
         told = [{"field": "", "message": f"{count:,} things are wrong, too many to name them"}]
         return Problem(422, "invalid_request", "the request is not valid", errors=told)
     errors = wrong.errors(include_input=False, include_url=False)

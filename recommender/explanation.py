@@ -112,11 +112,8 @@ def _sentences(ranking: Ranking, words: Wording, speaking: Rows) -> list[bytes]:
 
 def _phrases(ranking: Ranking, words: Wording, lines: set[int]) -> tuple[dict[int, str], dict[int, str]]:
     """What the person did, in words, by line, "" for a line that tells of no deed; and what topics of the call are named."""
-    titles, columns, groups = (
-        ranking.shelf.titles,
-        ranking.line_columns.tolist(),
-        ranking.line_groups.tolist(),
-    )
+    titles, columns = ranking.shelf.titles, ranking.line_columns.tolist()
+    groups = ranking.line_groups.tolist()
     deeds, topics = dict.fromkeys(lines, ""), dict[int, str]()
     for line in lines:
         if line < 0:

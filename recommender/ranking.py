@@ -127,9 +127,8 @@ class Ranker:
         base, values, nearby = self._reasons(scored, head.rows, query)
         added = nearby | {name: by_list[0, head.rows] for name, by_list in by_rule.items()} | head.moved
         first, grouped = 0, told.grouped
-        if (
-            scored.parts is None
-        ):  # the editors' list knows nothing of the person: what it has are the call's lines
+        # The editors' list knows nothing of the person: what it has are the call's lines.
+        if scored.parts is None:
             first, grouped = told.own, [signal for signal in grouped if signal == kernels.CONTEXT]
         return Ranking(
             shelf=self.shelf,
