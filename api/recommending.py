@@ -76,7 +76,7 @@ class Recommending:
         self._service = service
         self._support = lru_cache(maxsize=1024)(self._support_block)
         self._points = service.database.points
-        history = personal_history(service.notices)
+        history = personal_history(service.notices, lateral=not service.database.is_sqlite)
         self._history = self._points.prepare(history)
         self._history_by_key = self._points.prepare(union_all(_key_row(), *history.selects))
 

@@ -10,10 +10,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import (
+    CTE,
     BigInteger,
     Column,
     ColumnElement,
     CompoundSelect,
+    FromClause,
     Index,
     LargeBinary,
     MetaData,
@@ -29,6 +31,7 @@ from sqlalchemy import (
     null,
     or_,
     select,
+    true,
     union_all,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -193,16 +196,18 @@ class SignalTable:
         )
 
     def of_person(
-        self, purpose: Purpose, notices: Notices, columns: Sequence[str], limit: int
+        self, purpose: Purpose, notices: Notices, columns: Sequence[str], limit: int, *, lateral: bool
     ) -> CompoundSelect[tuple[object, ...]]:
         """Select what one person granted for a purpose, and the events under it, newest first, in one query.
 
         Parameters of the query: `app_id`, `user_hash`, `now`. First the grants: signal, receipt_id, subject_id and NULL
         for what is left of `columns`, of which the first two have to be texts; a known person without any grant has one
-        row with the subject_id alone. Then the newest `limit` events: signal and `columns`. So rows are as narrow as
-        can be: of each value that a driver hands over, it asks several times.
+        row with the subject_id alone. Then the newest `limit` events of each signal: signal and `columns`. So rows are
+        as narrow as can be: of each value that a driver hands over, it asks several times.
+
+        Each signal has a limit of its own, so that leaving one out changes nothing of what is read of the others.
+        `lateral` tells whether the database has LATERAL: PostgreSQL does, SQLite does not.
         """
-        events = self.__events.c
         granted = (  # asked once, for both halves
             select(consent_cell.c.signal, consent_cell.c.receipt_id, subject.c.app_id, subject.c.subject_id)
             .select_from(subject)
@@ -212,22 +217,52 @@ class SignalTable:
         )
         nothing = (null().label(name) for name in columns[2:])
         grants = select(granted.c.signal, granted.c.receipt_id, granted.c.subject_id, *nothing)
-        newest = (
+        newest_of_each = self._newest_laterally if lateral else self._newest_by_moment
+        return union_all(grants, select(newest_of_each(granted, columns, limit).subquery()))
+
+    def _newest_laterally(
+        self, granted: CTE, columns: Sequence[str], limit: int
+    ) -> Select[tuple[object, ...]]:
+        """The newest of each signal, by a subquery for each: row-level security then looks at each row once."""
+        events = self.__events.c
+        each = (
+            select(*(events[name] for name in columns), events.event_id)
+            .where(_under(self.__events, granted))
+            .order_by(events[self._newest].desc())
+            .limit(limit)
+            .lateral()
+        )
+        return (
+            select(granted.c.signal, *(each.c[name] for name in columns))
+            .select_from(granted.join(each, true()))
+            .order_by(each.c[self._newest].desc(), each.c.event_id)
+        )
+
+    def _newest_by_moment(
+        self, granted: CTE, columns: Sequence[str], limit: int
+    ) -> Select[tuple[object, ...]]:
+        """The newest of each signal, by the moment of the last of them; others of that moment come too."""
+        events, others = self.__events.c, self.__events.alias()
+        last = (
+            select(others.c[self._newest])
+            .where(_under(others, granted))
+            .order_by(others.c[self._newest].desc())
+            .limit(1)
+            .offset(limit - 1)
+            .scalar_subquery()
+        )
+        since = func.coalesce(last, 0)  # no event is from before 1970
+        most = limit * len(SIGNALS)  # also where thousands share a moment
+        return (
             select(granted.c.signal, *(events[name] for name in columns))
-            .select_from(granted)
-            .join(
-                self.__events,
-                and_(
-                    events.app_id == granted.c.app_id,
-                    events.subject_id == granted.c.subject_id,
-                    events.signal == granted.c.signal,
-                ),
+            .select_from(
+                granted.join(
+                    self.__events, and_(_under(self.__events, granted), events[self._newest] >= since)
+                )
             )
             .order_by(events[self._newest].desc(), events.event_id)
-            .limit(limit)
-            .subquery()
+            .limit(most)
         )
-        return union_all(grants, select(newest))
 
     def of_everyone(
         self, purpose: Purpose, notices: Notices, columns: Sequence[str], within: Within | None = None
@@ -337,5 +372,10 @@ class SignalTable:
         return gone.rowcount
 
 
-def _same_person(left: Table, right: Table) -> ColumnElement[bool]:
+def _under(events: FromClause, granted: CTE) -> ColumnElement[bool]:
+    """The condition under which an event is one of a granted signal."""
+    return and_(_same_person(events, granted), events.c.signal == granted.c.signal)
+
+
+def _same_person(left: FromClause, right: FromClause) -> ColumnElement[bool]:
     return and_(left.c.app_id == right.c.app_id, left.c.subject_id == right.c.subject_id)

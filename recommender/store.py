@@ -27,15 +27,16 @@ EVENTS = {
 _AT_ONCE = 50_000
 """Rows that are in memory as Python's own values at a time."""
 NEWEST = 500
-"""How many of a person's newest events one request looks at."""
+"""How many of a person's newest events of each signal one request looks at."""
 
 
-def personal_history(notices: Notices) -> Any:
+def personal_history(notices: Notices, *, lateral: bool) -> Any:
     """Select a person's grants to personalise and the events under them, rows of signal and HISTORY_COLUMNS.
 
     A grant has no time; in the place of the resource it has its receipt, and in that of the topic the person's row.
+    `lateral` tells whether the database has LATERAL.
     """
-    return events.of_person(Purpose.PERSONALISE, notices, HISTORY_COLUMNS, NEWEST)
+    return events.of_person(Purpose.PERSONALISE, notices, HISTORY_COLUMNS, NEWEST, lateral=lateral)
 
 
 async def granted_events(

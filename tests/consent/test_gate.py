@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -87,7 +88,9 @@ class Person:
         What everyone grants, read in bulk, is the same for this person, who is left out where it is nothing.
         """
         values = {"app_id": APP, "user_hash": self.user_hash, "now": now}
-        rows = await self.connection.execute(events.of_person(purpose, notices, HISTORY_COLUMNS, 100), values)
+        lateral = self.connection.dialect.name == "postgresql"
+        statement = events.of_person(purpose, notices, HISTORY_COLUMNS, 100, lateral=lateral)
+        rows = await self.connection.execute(statement, values)
         found: Sequence[Any] = rows.all()
         granted = {row[0] for row in found if row[0] is not None}
         read = {row[0] for row in found if row[-1] is not None}
@@ -248,21 +251,30 @@ async def test_the_database_agrees_with_the_ledger(
             raise Undo
 
 
-async def test_the_newest_events_come_first(service: Service, client: Caller, clock: Clock) -> None:
-    """One person's history is newest first and no longer than asked for, with one line per grant besides."""
-    await client.consent("u1", "views", "saves")
+async def test_the_newest_events_of_each_signal_come_first(
+    service: Service, client: Caller, clock: Clock
+) -> None:
+    """One person's history is newest first and of each signal no longer than asked for, with one line per grant besides."""
+    await client.consent("u1", "views", "saves", "completions")
+    days = {"views": range(9, 21), "saves": range(1, 9), "completions": range(5, 7)}
     await client.events(
         *(
-            event("u1", "views", "box-breathing", occurred_at=f"2026-11-{day:02}T08:00:00Z")
-            for day in range(1, 21)
+            event("u1", signal, "box-breathing", occurred_at=f"2026-11-{day:02}T08:00:00Z")
+            for signal, of_signal in days.items()
+            for day in of_signal
         )
     )
-    statement = events.of_person(Purpose.PERSONALISE, service.notices, HISTORY_COLUMNS, 7)
+    lateral = not service.database.is_sqlite
+    statement = events.of_person(Purpose.PERSONALISE, service.notices, HISTORY_COLUMNS, 7, lateral=lateral)
     values = {"app_id": APP, "user_hash": service.pseudonyms.user(APP, "u1"), "now": clock()}
     async with service.database.read(APP, Purpose.PERSONALISE) as connection:
         rows: Sequence[Any] = (await connection.execute(statement, values)).all()
-    times = [row[-1] for row in rows if row[-1] is not None]
-    assert len(times) == 7
+    found = [(row[0], row[-1]) for row in rows if row[-1] is not None]
+    times = [at for _, at in found]
     assert times == sorted(times, reverse=True)
-    assert times[0] == max(times)
-    assert {row[0] for row in rows if row[-1] is None} == {"views", "saves"}
+    read = {
+        signal: [datetime.fromtimestamp(at / 1e6, UTC).day for of, at in found if of == signal]
+        for signal in days
+    }
+    assert read == {"views": [*range(20, 13, -1)], "saves": [*range(8, 1, -1)], "completions": [6, 5]}
+    assert {row[0] for row in rows if row[-1] is None} == set(days)

@@ -294,7 +294,8 @@ class Ledger(RuleBasedStateMachine):
 
     async def gate(self, user: str, purpose: Purpose) -> tuple[set[str], set[str]]:
         """The signals that the gate opens for a purpose, and those of the events that come out."""
-        statement = events.of_person(purpose, self.service.notices, HISTORY_COLUMNS, 1000)
+        lateral = not self.service.database.is_sqlite
+        statement = events.of_person(purpose, self.service.notices, HISTORY_COLUMNS, 1000, lateral=lateral)
         values = {"app_id": APP, "user_hash": self.hash(user), "now": self.now}
         async with self.service.database.read(APP, purpose) as connection:
             rows: list[Any] = list((await connection.execute(statement, values)).all())

@@ -4,6 +4,7 @@ import pytest
 
 from api.service import Service
 from consent.signals import SIGNALS
+from recommender.store import NEWEST
 from tests.api.recommendations.asking import LIVELY, check_sums, ids, lead_a_life, ranked
 from tests.conftest import Caller, event
 
@@ -147,3 +148,30 @@ async def test_a_new_resource_is_listed_by_its_topics_without_training(
     answer = await client.recommend("u1", limit=100)
     assert answer["strategy"] == "personalised"
     assert "brand-new" in ids(answer)
+
+
+async def test_impressions_push_nothing_else_out(client: Caller) -> None:
+    """However much an app shows, what was rated low stays hidden and what was used goes on speaking for the list."""
+    await client.consent("u1", "ratings", "saves", "impressions")
+    await client.events(
+        event("u1", "ratings", "worry-time", value=1, occurred_at="2026-11-01T08:00:00Z"),
+        event("u1", "saves", "body-scan", occurred_at="2026-11-01T08:00:00Z"),
+    )
+    shown = [
+        event("u1", "impressions", "box-breathing", occurred_at=f"2026-11-{2 + hour // 24:02}T{hour % 24:02}:{minute:02}:00Z")
+        for hour in range(15)
+        for minute in range(60)
+    ]  # fmt: skip
+    assert len(shown) > NEWEST
+    await client.events(*shown)
+    answer = await client.recommend("u1", limit=100, exclude_seen=False, explain="full")
+    assert answer["strategy"] == "personalised"
+    assert "worry-time" not in ids(answer)
+    without = await client.post(
+        "/v1/recommendations:whatif",
+        {"user_id": "u1", "limit": 100, "exclude_seen": False, "explain": "full", "without": ["impressions"]},
+    )
+    await client.consent("u1", "impressions", state="withdrawn")
+    withdrawn = await client.recommend("u1", limit=100, exclude_seen=False, explain="full")
+    assert ranked(without.json()) == ranked(withdrawn)
+    assert ranked(withdrawn) != ranked(answer)
