@@ -7,7 +7,7 @@ import orjson
 
 from api.recommending import Recommended, Recommending
 from api.service import Service
-from consent import gate
+from consent.permits import granted as granted_by_person
 from consent.purposes import Purpose
 from evaluation.consented import consented
 from evaluation.datasets import Answer, Dataset
@@ -26,7 +26,7 @@ async def measured(service: Service, app_id: str) -> Dataset:
         events = await store.granted_events(
             connection, app_id, Purpose.MEASURE, now=now, notices=service.notices
         )
-        grants = await gate.granted(connection, app_id, Purpose.MEASURE, now, service.notices)
+        grants = await granted_by_person(connection, app_id, Purpose.MEASURE, now, service.notices)
         resources = await store.list_resources(connection, app_id)
     name = f"Consented events of {app_id}"
     return consented(events, resources, grants, name, await _answer(service, app_id))

@@ -5,13 +5,11 @@ cells that grant it at that moment; rows go in only with a `Permit`. Someone's o
 have methods of their own, which never serve a purpose.
 """
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import (
     CTE,
-    BigInteger,
     Column,
     ColumnElement,
     CompoundSelect,
@@ -26,10 +24,8 @@ from sqlalchemy import (
     and_,
     bindparam,
     delete,
-    false,
     func,
     null,
-    or_,
     select,
     true,
     union_all,
@@ -37,108 +33,16 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from consent.errors import NoConsent
-from consent.ledger import GRANTING
 from consent.notices.published import Notices
+from consent.permits import Permit, in_force, same_person
 from consent.personal import WHOSE, Person, Section, stored
 from consent.purposes import Purpose
 from consent.signals import SIGNALS
-from consent.standing import stands_on
 from consent.tables import consent_cell, of_subject, subject
 
 # Left out, they are NULL, and NULL matches nobody.
 _APP = bindparam("app_id", type_=String, required=False)
 _USER = bindparam("user_hash", type_=LargeBinary, required=False)
-_NOW = bindparam("now", type_=BigInteger, required=False)
-
-
-@dataclass(frozen=True)
-class Permit:
-    """One signal of one person may be kept, by these cells. Valid inside the transaction that asked, and not after."""
-
-    app_id: str
-    subject_id: str
-    signal: str
-
-
-@dataclass(frozen=True)
-class Permits:
-    """What one person allows to be kept at this moment."""
-
-    app_id: str
-    subject_id: str
-    signals: frozenset[str]
-
-    def require(self, signal: str) -> Permit:
-        """Return the permit to keep events of a signal; NoConsent when nothing grants it."""
-        if signal not in self.signals:
-            raise NoConsent(signal, "keep", "no purpose of it is granted")
-        return Permit(self.app_id, self.subject_id, signal)
-
-
-def in_force(notices: Notices, purposes: Iterable[Purpose] = tuple(Purpose)) -> ColumnElement[bool]:
-    """Return the SQL condition under which a cell grants one of these purposes at `:now` (microseconds, UTC).
-
-    `notices` are the shipped ones: what an app's own say of a cell, the database says (`stands_on`).
-    """
-    by_versions: defaultdict[tuple[str, tuple[str, ...]], list[str]] = defaultdict(list)
-    for purpose in purposes:
-        for signal in SIGNALS:
-            by_versions[purpose.value, notices.valid_versions(signal, purpose)].append(signal)
-    cell = consent_cell.c
-    valid = [
-        and_(cell.purpose == purpose, stands_on().in_(versions), cell.signal.in_(signals))
-        for (purpose, versions), signals in by_versions.items()
-        if versions
-    ]
-    return and_(cell.state.in_(GRANTING), cell.expires_at > _NOW, or_(false(), *valid))
-
-
-async def permits(
-    connection: AsyncConnection, app_id: str, subject_ids: Collection[str], now: int, notices: Notices
-) -> Mapping[str, Permits]:
-    """Return what each of these people allows to be kept, and hold it still until the transaction ends.
-
-    Who has no grant is not in the mapping. On PostgreSQL the people's rows are locked in shared mode, so that a
-    withdrawal waits for this transaction or goes before it; on SQLite the writer is alone anyway.
-    """
-    await connection.execute(
-        select(subject.c.subject_id)
-        .where(subject.c.app_id == app_id, subject.c.subject_id.in_(subject_ids))
-        .order_by(subject.c.subject_id)
-        .with_for_update(read=True)
-    )
-    rows = await connection.execute(
-        select(consent_cell.c.subject_id, consent_cell.c.signal)
-        .where(consent_cell.c.app_id == app_id, consent_cell.c.subject_id.in_(subject_ids), in_force(notices))
-        .distinct(),
-        {"now": now},
-    )
-    signals: defaultdict[str, set[str]] = defaultdict(set)
-    for subject_id, signal in rows:
-        signals[subject_id].add(signal)
-    return {
-        subject_id: Permits(app_id, subject_id, frozenset(found)) for subject_id, found in signals.items()
-    }
-
-
-async def granted(
-    connection: AsyncConnection, app_id: str, purpose: Purpose, now: int, notices: Notices
-) -> Mapping[bytes, frozenset[str]]:
-    """Return the signals that each person of an app grants for a purpose, by pseudonym, also where no event came of it.
-
-    Who grants none is not in the mapping.
-    """
-    rows = await connection.execute(
-        select(subject.c.user_hash, consent_cell.c.signal)
-        .join(consent_cell, _same_person(consent_cell, subject))
-        .where(subject.c.app_id == _APP, in_force(notices, [purpose])),
-        {"app_id": app_id, "now": now},
-    )
-    signals: defaultdict[bytes, set[str]] = defaultdict(set)
-    for user_hash, signal in rows:
-        signals[user_hash].add(signal)
-    return {user_hash: frozenset(found) for user_hash, found in signals.items()}
 
 
 @dataclass(frozen=True)
@@ -211,7 +115,7 @@ class SignalTable:
         granted = (  # asked once, for both halves
             select(consent_cell.c.signal, consent_cell.c.receipt_id, subject.c.app_id, subject.c.subject_id)
             .select_from(subject)
-            .outerjoin(consent_cell, and_(_same_person(consent_cell, subject), in_force(notices, [purpose])))
+            .outerjoin(consent_cell, and_(same_person(consent_cell, subject), in_force(notices, [purpose])))
             .where(subject.c.app_id == _APP, subject.c.user_hash == _USER)
             .cte("granted")
         )
@@ -275,10 +179,10 @@ class SignalTable:
         return (
             select(subject.c.user_hash, events.signal, *(events[name] for name in columns))
             .select_from(self.__events)
-            .join(subject, _same_person(self.__events, subject))
+            .join(subject, same_person(self.__events, subject))
             .join(
                 consent_cell,
-                and_(_same_person(consent_cell, subject), consent_cell.c.signal == events.signal),
+                and_(same_person(consent_cell, subject), consent_cell.c.signal == events.signal),
             )
             .where(events.app_id == _APP, in_force(notices, [purpose]), *self._limits(within or Within()))
             .order_by(subject.c.user_hash, events[self._newest], events.event_id)
@@ -374,8 +278,4 @@ class SignalTable:
 
 def _under(events: FromClause, granted: CTE) -> ColumnElement[bool]:
     """The condition under which an event is one of a granted signal."""
-    return and_(_same_person(events, granted), events.c.signal == granted.c.signal)
-
-
-def _same_person(left: FromClause, right: FromClause) -> ColumnElement[bool]:
-    return and_(left.c.app_id == right.c.app_id, left.c.subject_id == right.c.subject_id)
+    return and_(same_person(events, granted), events.c.signal == granted.c.signal)

@@ -25,7 +25,7 @@ def consented(
         events: as `recommender.store.granted_events` returns it: `pseudonym` (Binary), `signal`, `resource_id`,
             `topic` (String), `value` (Float64), `occurred_at` (Int64 microseconds).
         resources: what can be recommended, also what nobody used.
-        grants: as `consent.gate.granted` returns it for the same moment; None where it is not known.
+        grants: as `consent.permits.granted` returns it for the same moment; None where it is not known.
         name: what reports call it.
         answer: what the service would answer.
 

@@ -6,9 +6,9 @@ from enum import StrEnum
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from consent import gate
 from consent.errors import NoConsent
 from consent.notices.published import Notices
+from consent.permits import Permit, permits
 from consent.signals import SIGNALS, About
 from consent.store import find_subjects
 from recommender import store
@@ -100,15 +100,15 @@ async def ingest(
     Consent is asked first: of an event that is refused nothing else is looked at.
     """
     subjects = await find_subjects(connection, app_id, list({event.user_hash for event in batch}))
-    permits = await gate.permits(connection, app_id, sorted(subjects.values()), now, notices)
+    allowed = await permits(connection, app_id, sorted(subjects.values()), now, notices)
     named = {event.resource_id for event in batch if event.resource_id is not None}
     resources = await store.known_resources(connection, app_id, named)
 
     outcomes: list[Outcome | None] = []
-    rows: dict[str, tuple[gate.Permit, Mapping[str, object]]] = {}
+    rows: dict[str, tuple[Permit, Mapping[str, object]]] = {}
     for event in batch:
         try:
-            permit = permits[subjects[event.user_hash]].require(event.signal)
+            permit = allowed[subjects[event.user_hash]].require(event.signal)
         except (KeyError, NoConsent):
             outcomes.append(Outcome(event.event_id, Status.REFUSED, "no_consent"))
             continue

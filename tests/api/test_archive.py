@@ -16,7 +16,7 @@ from api import archive, exporting
 from api.database import INGEST
 from api.pages.wording import LANGUAGES, words
 from api.service import PERSONAL_STORES, Service
-from consent.gate import Permit
+from consent.permits import Permit
 from consent.personal import AT_A_TIME
 from consent.signals import SIGNALS
 from consent.tables import metadata

@@ -186,7 +186,7 @@ async def test_a_ledger_that_cannot_be_read_denies(
         raise OperationalError("SELECT", {}, Exception("disk I/O error"))
 
     with monkeypatch.context() as patched:
-        patched.setattr("consent.gate.permits", blind)
+        patched.setattr("recommender.events.permits", blind)
         answer = await client.post("/v1/events", {"events": [event("u1", "views", "box-breathing")]})
     assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
     assert (await client.get("/v1/users/u1/export")).json()["events"] == []

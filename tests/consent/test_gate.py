@@ -16,12 +16,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from api.database import INGEST
 from api.service import Service
 from consent import changes as ledger_changes
-from consent import gate, store
+from consent import permits, store
 from consent.changes import Request
 from consent.errors import NoConsent
-from consent.gate import Permit, Permits
 from consent.ledger import Change, Choice
 from consent.notices.published import EVERY_CELL, Notices, Revision
+from consent.permits import Permit, Permits
 from consent.purposes import Purpose
 from consent.receipts.signing import Signer
 from consent.signals import SIGNALS
@@ -98,14 +98,14 @@ class Person:
             events.of_everyone(purpose, notices, ["occurred_at"]), {"app_id": APP, "now": now}
         )
         everyone: Sequence[Any] = bulk.all()
-        by_person = await gate.granted(self.connection, APP, purpose, now, notices)
+        by_person = await permits.granted(self.connection, APP, purpose, now, notices)
         assert by_person.get(self.user_hash) == (granted or None)
-        assert await gate.granted(self.connection, "elsewhere", purpose, now, notices) == {}
+        assert await permits.granted(self.connection, "elsewhere", purpose, now, notices) == {}
         return granted, read, {row[1] for row in everyone if row[0] == self.user_hash}
 
     async def kept(self, subject_id: str, now: int, notices: Notices) -> set[str]:
         """The signals whose events may be kept."""
-        found = await gate.permits(self.connection, APP, [subject_id], now, notices)
+        found = await permits.permits(self.connection, APP, [subject_id], now, notices)
         return set(found[subject_id].signals) if subject_id in found else set()
 
 
@@ -130,8 +130,8 @@ async def test_a_missing_grant_denies(person: Person) -> None:
     assert await person.seen(Purpose.IMPROVE, START, NOTICES) == NOTHING
     assert await person.seen(Purpose.MEASURE, START, NOTICES) == NOTHING
     assert await person.kept(subject_id, START, NOTICES) == {"views"}
-    assert await gate.permits(person.connection, "elsewhere", [subject_id], START, NOTICES) == {}
-    assert await gate.permits(person.connection, APP, ["0" * 32], START, NOTICES) == {}
+    assert await permits.permits(person.connection, "elsewhere", [subject_id], START, NOTICES) == {}
+    assert await permits.permits(person.connection, APP, ["0" * 32], START, NOTICES) == {}
 
 
 @pytest.mark.parametrize("choice", [Choice.REFUSED, Choice.WITHDRAWN])
@@ -201,10 +201,10 @@ async def test_without_any_notice_in_force_nothing_is_granted(person: Person) ->
 
 def test_a_permit_is_given_or_an_error_raised() -> None:
     """There is no boolean to forget: what is not granted raises, with the signal, and without the person."""
-    permits = Permits(APP, "ef" * 16, frozenset({"views"}))
-    assert permits.require("views") == Permit(APP, "ef" * 16, "views")
+    allowed = Permits(APP, "ef" * 16, frozenset({"views"}))
+    assert allowed.require("views") == Permit(APP, "ef" * 16, "views")
     with pytest.raises(NoConsent) as denied:
-        permits.require("saves")
+        allowed.require("saves")
     assert "saves" in str(denied.value)
     assert "ef" not in str(denied.value).split()
 

@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.service import Service
-from consent import gate, store
+from consent import permits, store
 from consent.errors import MissingFact, UnknownNotice
 from consent.ledger import Cell, State
 from consent.notices.board import Draft, NoticeBoard
@@ -161,7 +161,7 @@ async def granted(connection: AsyncConnection, notices: Notices, cell: Cell) -> 
             receipt_id=cell.receipt_id,
         )
     )
-    condition = gate.in_force(notices, [cell.purpose])
+    condition = permits.in_force(notices, [cell.purpose])
     found = await connection.execute(
         select(consent_cell.c.signal).where(consent_cell.c.app_id == APP, condition), {"now": NOW}
     )

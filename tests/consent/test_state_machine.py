@@ -29,11 +29,11 @@ from consent import decisions, prompts, store
 from consent.changes import Request
 from consent.decisions import Denied
 from consent.errors import AskedTooSoon, DeniedMeanwhile, GuardianNeeded, NotForMinors
-from consent.gate import permits
 from consent.ledger import ENDINGS, SELF, Actor, Change, Choice, ConsentEvent, fold
 from consent.minors import AgeBand
 from consent.notices.board import NoticeBoard
 from consent.notices.published import EVERY_CELL, Notices, Revision
+from consent.permits import permits
 from consent.personal import Person
 from consent.prompts import Prompt
 from consent.purposes import Purpose
