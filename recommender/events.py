@@ -8,14 +8,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from consent.errors import NoConsent
 from consent.notices.published import Notices
-from consent.permits import Permit, permits
+from consent.permits import CLOCK_SKEW, Permit, permits
 from consent.signals import SIGNALS, About
 from consent.store import find_subjects
 from recommender import store
 from recommender.tables import events
 
-CLOCK_SKEW = 5 * 60 * 1_000_000
-"""How far, in microseconds, an app's clock may be ahead of ours."""
 EARLIEST = 946_684_800_000_000
 """2000-01-01: what claims to be older is a mistake."""
 
@@ -100,7 +98,8 @@ async def ingest(
     Consent is asked first: of an event that is refused nothing else is looked at.
     """
     subjects = await find_subjects(connection, app_id, list({event.user_hash for event in batch}))
-    allowed = await permits(connection, app_id, sorted(subjects.values()), now, notices)
+    earliest = min((event.occurred_at for event in batch), default=now)
+    allowed = await permits(connection, app_id, sorted(subjects.values()), now, notices, earliest=earliest)
     named = {event.resource_id for event in batch if event.resource_id is not None}
     resources = await store.known_resources(connection, app_id, named)
 
@@ -108,7 +107,7 @@ async def ingest(
     rows: dict[str, tuple[Permit, Mapping[str, object]]] = {}
     for event in batch:
         try:
-            permit = allowed[subjects[event.user_hash]].require(event.signal)
+            permit = allowed[subjects[event.user_hash]].require(event.signal, event.occurred_at)
         except (KeyError, NoConsent):
             outcomes.append(Outcome(event.event_id, Status.REFUSED, "no_consent"))
             continue

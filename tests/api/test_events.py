@@ -82,6 +82,37 @@ async def test_an_event_is_stored_once(client: Caller, service: Service) -> None
     ]
 
 
+async def test_what_happened_during_a_no_is_refused(client: Caller, clock: Clock) -> None:
+    """A yes takes what comes and what was before anybody asked; of the time of a no, or after a yes ran out, it takes nothing."""
+    begin = clock()
+    await client.consent("u1", "views", state="refused")
+    clock.forward(days=10)
+    await client.consent("u1", "views")
+    clock.forward(days=400)
+    await client.consent("u1", "views")
+    clock.forward(days=1)
+    days = {
+        -1: "accepted",
+        1: "refused",
+        9: "refused",
+        11: "accepted",
+        374: "accepted",
+        376: "refused",
+        411: "accepted",
+    }
+    sent = [
+        event("u1", "views", "box-breathing", occurred_at=rfc3339(begin + day * 86_400_000_000))
+        for day in days
+    ]
+    answer = await client.events(*sent)
+    assert [each["status"] for each in answer["results"]] == list(days.values())
+    assert {each["code"] for each in answer["results"]} == {None, "no_consent"}
+    stored = {each["event_id"] for each in await exported(client, "u1")}
+    assert stored == {
+        each["event_id"] for each, taken in zip(sent, days.values(), strict=True) if taken == "accepted"
+    }
+
+
 @ON_SQLITE
 async def test_what_is_wrong_with_an_event_has_a_code(client: Caller, service: Service) -> None:
     """Times, resources, topics and values that cannot be are invalid, each with its code; nothing of them is stored."""

@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,103 +9,27 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import update
-from sqlalchemy.exc import ProgrammingError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.database import INGEST
 from api.service import Service
-from consent import changes as ledger_changes
 from consent import permits, store
-from consent.changes import Request
-from consent.errors import NoConsent
-from consent.ledger import Change, Choice
+from consent.ledger import Choice
 from consent.notices.published import EVERY_CELL, Notices, Revision
-from consent.permits import Permit, Permits
 from consent.purposes import Purpose
-from consent.receipts.signing import Signer
 from consent.signals import SIGNALS
 from consent.tables import consent_cell
 from recommender.store import HISTORY_COLUMNS
 from recommender.tables import events
 from tests.api.witness import ON_SQLITE
 from tests.conftest import APP, Caller, Clock, event
+from tests.consent.choosing import DAY, FIRST, NOTICES, START, TEXTS, Person, Undo
 
-DAY = 86_400_000_000
-START = 1_790_000_000_000_000
-TEXTS = {"en": "What may be used?"}
-FIRST = Revision("1", TEXTS, EVERY_CELL)
-NOTICES = Notices([FIRST])
 PERSONALISE = frozenset({("views", "personalise")})
 REVISIONS = (
     NOTICES,
     Notices([FIRST, Revision("2", TEXTS, frozenset())]),
     Notices([FIRST, Revision("2", TEXTS, frozenset()), Revision("3", TEXTS, PERSONALISE)]),
 )
-
-
-class Undo(Exception):
-    """Takes back what a test wrote."""
-
-
-@dataclass
-class Person:
-    """Somebody in an open transaction."""
-
-    connection: AsyncConnection
-    service: Service
-    user_hash: bytes
-
-    async def choose(
-        self,
-        *names: tuple[str, Purpose],
-        choice: Choice = Choice.GIVEN,
-        now: int = START,
-        notices: Notices = NOTICES,
-    ) -> str:
-        """Record one choice about these cells; return the id of the person's row."""
-        request = Request([Change(*name, choice) for name in names], notices.current_version, "en", "test")
-        await ledger_changes.change(
-            self.connection, self.user_hash, request, clock=lambda: now,
-            registrar=self.service.registrar(APP, "Harbour", notices, Signer(bytes(32))),
-        )  # fmt: skip
-        subject_id = await store.find_subject(self.connection, APP, self.user_hash)
-        assert subject_id is not None
-        return subject_id
-
-    async def leave_events(self, subject_id: str) -> None:
-        """Put one event of every signal into the table, whatever is granted; PostgreSQL itself refuses what is not."""
-        row = {"resource_id": None, "topic": None, "value": None, "occurred_at": START, "stored_at": START}
-        for signal in SIGNALS:
-            with contextlib.suppress(ProgrammingError):
-                async with self.connection.begin_nested():
-                    forged = Permit(APP, subject_id, signal)
-                    await events.add(self.connection, [(forged, {"event_id": f"e-{signal}", **row})])
-
-    async def seen(self, purpose: Purpose, now: int, notices: Notices) -> tuple[set[str], set[str], set[str]]:
-        """The signals granted to this purpose, those whose events it reads of the person, and those it reads in bulk.
-
-        What everyone grants, read in bulk, is the same for this person, who is left out where it is nothing.
-        """
-        values = {"app_id": APP, "user_hash": self.user_hash, "now": now}
-        lateral = self.connection.dialect.name == "postgresql"
-        statement = events.of_person(purpose, notices, HISTORY_COLUMNS, 100, lateral=lateral)
-        rows = await self.connection.execute(statement, values)
-        found: Sequence[Any] = rows.all()
-        granted = {row[0] for row in found if row[0] is not None}
-        read = {row[0] for row in found if row[-1] is not None}
-        bulk = await self.connection.execute(
-            events.of_everyone(purpose, notices, ["occurred_at"]), {"app_id": APP, "now": now}
-        )
-        everyone: Sequence[Any] = bulk.all()
-        by_person = await permits.granted(self.connection, APP, purpose, now, notices)
-        assert by_person.get(self.user_hash) == (granted or None)
-        assert await permits.granted(self.connection, "elsewhere", purpose, now, notices) == {}
-        return granted, read, {row[1] for row in everyone if row[0] == self.user_hash}
-
-    async def kept(self, subject_id: str, now: int, notices: Notices) -> set[str]:
-        """The signals whose events may be kept."""
-        found = await permits.permits(self.connection, APP, [subject_id], now, notices)
-        return set(found[subject_id].signals) if subject_id in found else set()
 
 
 @pytest.fixture
@@ -130,8 +53,11 @@ async def test_a_missing_grant_denies(person: Person) -> None:
     assert await person.seen(Purpose.IMPROVE, START, NOTICES) == NOTHING
     assert await person.seen(Purpose.MEASURE, START, NOTICES) == NOTHING
     assert await person.kept(subject_id, START, NOTICES) == {"views"}
-    assert await permits.permits(person.connection, "elsewhere", [subject_id], START, NOTICES) == {}
-    assert await permits.permits(person.connection, APP, ["0" * 32], START, NOTICES) == {}
+    assert (
+        await permits.permits(person.connection, "elsewhere", [subject_id], START, NOTICES, earliest=START)
+        == {}
+    )
+    assert await permits.permits(person.connection, APP, ["0" * 32], START, NOTICES, earliest=START) == {}
 
 
 @pytest.mark.parametrize("choice", [Choice.REFUSED, Choice.WITHDRAWN])
@@ -197,16 +123,6 @@ async def test_without_any_notice_in_force_nothing_is_granted(person: Person) ->
     assert await person.kept(subject_id, START, replaced) == set()
     for purpose in Purpose:
         assert await person.seen(purpose, START, replaced) == NOTHING
-
-
-def test_a_permit_is_given_or_an_error_raised() -> None:
-    """There is no boolean to forget: what is not granted raises, with the signal, and without the person."""
-    allowed = Permits(APP, "ef" * 16, frozenset({"views"}))
-    assert allowed.require("views") == Permit(APP, "ef" * 16, "views")
-    with pytest.raises(NoConsent) as denied:
-        allowed.require("saves")
-    assert "saves" in str(denied.value)
-    assert "ef" not in str(denied.value).split()
 
 
 CELLS = st.tuples(st.sampled_from(["views", "saves", "check_ins"]), st.sampled_from(Purpose))

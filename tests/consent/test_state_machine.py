@@ -210,15 +210,17 @@ class Ledger(RuleBasedStateMachine):
                 subject_id = await store.find_subject(connection, APP, self.hash(user))
                 if subject_id is None:
                     return set()
-                found = await permits(connection, APP, [subject_id], self.now, self.service.notices)
-                granted = found[subject_id].signals if subject_id in found else frozenset()
+                found = await permits(
+                    connection, APP, [subject_id], self.now, self.service.notices, earliest=self.now
+                )
+                granted = set(found[subject_id].grants) if subject_id in found else set()
                 for signal in granted:
                     self.events += 1
                     name = f"{self.world.examples}-{self.events}"
                     await events.add(
-                        connection, [(found[subject_id].require(signal), {"event_id": name, **row})]
+                        connection, [(found[subject_id].require(signal, self.now), {"event_id": name, **row})]
                     )
-                return set(granted)
+                return granted
 
         granted = {signal for signal, _ in self.people[user].granted(self.now, self.touched)}
         assert self.run(send()) == granted
