@@ -34,6 +34,8 @@ async def send(
 ) -> Response:
     """Store those events that their person grants. Of a refused event nothing is kept.
 
+    What happened while somebody had said no is refused, whatever they said since.
+
     An event is stored once under its `event_id`, so sending again changes nothing, and tells `duplicate`; under an
     `Idempotency-Key` it is answered as it was the first time.
     """
