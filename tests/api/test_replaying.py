@@ -114,7 +114,7 @@ async def test_what_was_written_down_is_carried_out_by_the_same_process_too(
     async def cut(*_: object) -> None:
         raise ConnectionResetError
 
-    async with process(database_url, tmp_path, key, request_deadline_s=1.0) as (_, other):
+    async with process(database_url, tmp_path, key, request_deadline_s=4.0) as (_, other):
         with monkeypatch.context() as patched:
             patched.setattr(erasure, "record", cut)
             assert (await other.http.delete("/v1/users/u1")).status_code == 503
