@@ -14,16 +14,24 @@ TASTES = 4
 """How many kinds of resources there are within a topic, which only use shows."""
 
 
-def crowd(people: int, each: int, resources: int) -> tuple[History, Features, sparse.csr_array]:
-    """People with a taste for two topics and for one kind within each, who mostly use what is better known."""
+def crowd(
+    people: int, each: int, resources: int, topics: int = TOPICS, topics_each: int = 1
+) -> tuple[History, Features, sparse.csr_array]:
+    """People with a taste for two of 24 topics and for one kind within each, who mostly use what is better known.
+
+    Further topics, and each resource's beyond its first, say nothing about taste: they are there for their number.
+    """
     random = np.random.default_rng(11)
     features = Features(
         tuple(f"resource-{number:06d}" for number in range(resources)),
-        tuple(f"topic_{number:02d}" for number in range(TOPICS)),
+        tuple(f"topic_{number:02d}" for number in range(topics)),
     )
-    place = np.arange(resources) % TOPICS
+    place = np.column_stack(
+        (np.arange(resources) % topics, random.integers(0, topics, (resources, topics_each - 1)))
+    ).ravel()
     resource_topics = sparse.csr_array(
-        (np.ones(resources, dtype=np.float32), (np.arange(resources), place)), shape=(resources, TOPICS)
+        (np.ones(len(place), dtype=np.float32), (np.repeat(np.arange(resources), topics_each), place)),
+        shape=(resources, topics),
     )
     person = np.repeat(np.arange(people, dtype=np.int64), each)
     taste = random.integers(0, TOPICS * TASTES, (people, 2))[person, random.integers(0, 2, len(person))]

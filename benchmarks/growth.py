@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from benchmarks.crowd import crowd
+from benchmarks.crowd import TOPICS, crowd
 from benchmarks.table import Row
 from recommender import fitting
 from recommender.commitments import Commitments
@@ -22,8 +22,14 @@ from recommender.parts import Part
 from recommender.release import Recipe, TrainingConfig
 from recommender.training import Given
 
-SIZES = ((10_000, 6, 2_000), (100_000, 6, 2_000), (1_000_000, 3, 2_000), (20_000, 20, 50_000))
-"""People, events of each, resources."""
+SIZES = (
+    (10_000, 6, 2_000),
+    (100_000, 6, 2_000),
+    (1_000_000, 3, 2_000),
+    (20_000, 20, 50_000),
+    (20_000, 20, 100_000, 15_000, 3),
+)
+"""People, events of each, resources; topics and those of each resource, where they are not the usual 24 and one."""
 
 
 @dataclass
@@ -32,6 +38,7 @@ class Spent:
 
     people: int
     resources: int
+    topics: int
     positives: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
     before_mb: float = 0.0
@@ -55,11 +62,11 @@ class Spent:
         return (self.seconds["start"] + self.seconds["warp"]) / self.total
 
 
-def measure(people: int, each: int, resources: int) -> Spent:
+def measure(people: int, each: int, resources: int, topics: int = TOPICS, topics_each: int = 1) -> Spent:
     """Train one shard of that many people."""
-    history, features, resource_topics = crowd(people, each, resources)
+    history, features, resource_topics = crowd(people, each, resources, topics, topics_each)
     recipe = Recipe(features, resource_topics, TrainingConfig(), b"k" * 32)
-    spent = Spent(people, resources, before_mb=_peak_mb())
+    spent = Spent(people, resources, topics, before_mb=_peak_mb())
     _timed(spent)
     with spent.on("rows"):
         rows = Rows.of(Given(history)(Part()), recipe)
@@ -104,7 +111,7 @@ def compare() -> list[Row]:
         per_million = spent.total / spent.positives * 1e6
         rows.append(
             Row(
-                f"training, {spent.people:,} people, {spent.resources:,} resources",
+                f"training, {spent.people:,} people, {spent.resources:,} resources, {spent.topics:,} topics",
                 "closed-form start + LightFM within it",
                 spent.share,
                 f"{spent.total:.1f} s, {per_million:.1f} s a million positives, {spent.peak_mb:,.0f} MB at the peak",

@@ -241,7 +241,7 @@ class Ranker:
             rows, moved["diversity"] = rows[order][: query.limit], less[: query.limit]
             final = final[order][: query.limit] + moved["diversity"]
         if query.explore > 0:
-            unseen = np.setdiff1d(listed(asked), rows)
+            unseen = np.setdiff1d(listed(asked), rows, assume_unique=True)
             done = explore(rows, unseen, query.explore, random or np.random.default_rng())
             final, rows, propensities = final[done.instead_of], done.rows, done.propensities
             moved = {name: np.where(done.new, 0.0, less[done.instead_of]) for name, less in moved.items()}

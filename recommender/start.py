@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from recommender.release import TrainingConfig
+from recommender.ridge import ridge
 
 _TOPIC_PENALTY = 10.0
 """About as many resources as a topic needs before its embedding is theirs."""
@@ -29,7 +30,8 @@ def closed_form_start(
 
     The regression of X = U S V' on itself has the coefficients V (S² / (S² + lambda)) V'. Within the first d singular
     vectors each side is V times the root of the middle. V and S² come from X'X by products with a few vectors, so no
-    matrix of features by features is ever made, and none that has a row for each person either.
+    matrix of features by features is ever made, and none that has a row for each person either. What the embeddings
+    of resources have in common by topic is a topic's, and the rest their own.
 
     Args:
         interests: (P, F) ones where a person has a feature.
@@ -47,7 +49,7 @@ def closed_form_start(
     side[:, :components] = right * (config.start_scale * np.sqrt(squares / (squares + config.start_lambda)))
     described = np.zeros((descriptions.shape[1], config.components))
     topics = descriptions[:, descriptions.shape[0] :][known]
-    common = _common(side[known], topics)
+    common = ridge(topics, side[known], _TOPIC_PENALTY)
     described[known] = side[known] - topics @ common
     described[descriptions.shape[0] :] = common
     return np.ascontiguousarray(side, dtype=np.float32), np.ascontiguousarray(described, dtype=np.float32)
@@ -78,9 +80,3 @@ def _squared(matrix: sparse.csr_array, vectors: NDArray[np.float64]) -> NDArray[
     edges = [*range(0, matrix.shape[0], _BLOCK), matrix.shape[0]]
     blocks = (matrix[begin:end] for begin, end in pairwise(edges))
     return np.asarray(sum(block.T @ (block @ vectors) for block in blocks))
-
-
-def _common(resources: NDArray[np.float64], topics: sparse.csr_array) -> NDArray[np.float64]:
-    """(T, d) what the embeddings (n, d) of resources have in common by topic (n, T): a ridge regression."""
-    gram = (topics.T @ topics).toarray() + _TOPIC_PENALTY * np.eye(topics.shape[1])
-    return np.asarray(np.linalg.solve(gram, topics.T @ resources))

@@ -39,15 +39,16 @@ def resource(resource_id: str, **fields: Any) -> Resource:
 def release(
     resources: Sequence[Resource],
     *,
+    topics: Sequence[str] = TOPICS,
     seed: int = 0,
     components: int = 8,
     shards: int = 1,
     grain: float = 0.0,
     profile: ProfileConfig | None = None,
 ) -> Release:
-    """A release for resources and `TOPICS` with arrays from a seed; a `grain` rounds them, so that many are equal."""
+    """A release for resources and topics with arrays from a seed; a `grain` rounds them, so that many are equal."""
     rng = np.random.default_rng(seed)
-    features = Features(tuple(sorted(each.id for each in resources)), TOPICS)
+    features = Features(tuple(sorted(each.id for each in resources)), tuple(topics))
     named = len(features) - MOOD_BANDS
 
     def some(*shape: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
@@ -59,7 +60,7 @@ def release(
     made = (
         Shard(some(len(features), components), some(named, components), some(named)) for _ in range(shards)
     )
-    no_topics = sparse.csr_array((len(resources), len(TOPICS)), dtype=np.float32)
+    no_topics = sparse.csr_array((len(resources), len(topics)), dtype=np.float32)
     return Release(tuple(made), features, no_topics, manifest)
 
 

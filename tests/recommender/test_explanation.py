@@ -12,6 +12,7 @@ from recommender.query import Explain, HistoryEvent, Query, Ranking
 from recommender.ranking import Ranker
 from recommender.wording import wording, wordings
 from tests.recommender.catalogues import GRANTED, NOW, TOPICS, event, release, resource
+from tests.recommender.inferences import INFERENCES
 
 SHELF = [resource(f"r{number:02d}", topics=[TOPICS[number % 5]]) for number in range(40)]
 RANKER = Ranker(SHELF, release(SHELF))
@@ -26,15 +27,6 @@ HISTORY = [
     event("time_spent", "r05", 8),
     event("ratings", "r06", 9)._replace(value=5.0),
 ]
-
-INFERENCES = {
-    "en": r"diagnos|disorder|symptom|patient|illness|sick|condition|depress|suffer|struggl|treat|therapy|cure"
-    r"|you (are|have|feel|seem|need|may)\b|you're|because of your|your (anxiety|mood|mental|health|problem)|\bhelps?\b",
-    "es": r"diagn|trastorno|s[ií]ntoma|paciente|enferm|condici|depres|sufr|padec|trata(r|miento)|terapia|cura"
-    r"|\b(eres|est[aá]s|tienes|necesitas|pareces|te sientes)\b|tu (ansiedad|ánimo|salud|problema)|ayuda",
-    "hi": r"रोग|बीमार|विकार|लक्षण|मरीज़|अवसाद|इलाज|उपचार|पीड़ित|निदान|आप .*(हैं|लगते|चाहिए)$|आपक[ीा] (घबराहट|तनाव|सेहत|समस्या)|मदद",
-    "ar": r"تشخيص|مرض|مريض|اضطراب|أعراض|اكتئاب|علاج|تعاني|معاناة|شفاء|(قلقك|مزاجك|صحتك|مشكلتك)|تحتاج|لديك|تبدو|تساعد",
-}
 
 
 def _rank(history: list[HistoryEvent], explain: Explain = "full", **query: Any) -> Ranking:

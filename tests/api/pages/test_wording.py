@@ -15,7 +15,7 @@ from consent.purposes import Purpose
 from consent.signals import SIGNALS
 from recommender.catalog import Kind
 from recommender.exchange import shipped
-from tests.recommender.test_explanation import INFERENCES
+from tests.recommender.inferences import INFERENCES
 
 PAGES = Path(str(resources.files("api.pages")))
 
