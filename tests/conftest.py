@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
+from hypothesis import settings
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -29,6 +30,8 @@ from recommender.exchange import shipped
 from tests import postgres
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+settings.register_profile("untimed", deadline=None)  # no test measures time
+settings.load_profile("untimed")
 
 SECRET = base64.b64encode(bytes(range(32))).decode()
 APP, OTHER_APP = "harbour", "meadow"

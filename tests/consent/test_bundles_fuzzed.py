@@ -75,7 +75,7 @@ def test_what_was_made_verifies() -> None:
     assert verify_receipts(DOCUMENT, KEYS).entries == 1
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(
     st.lists(st.binary(max_size=60), max_size=6)
     | st.lists(JSON.map(lambda value: canonical(value) + b"\n"), max_size=6)
@@ -89,7 +89,7 @@ def test_noise_is_no_ledger(lines: list[bytes]) -> None:
         keep(Kept(), b"".join(lines), KEYS)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(JSON)
 def test_noise_is_no_receipt(value: Any) -> None:
     """JSON of any kind is refused."""
@@ -108,7 +108,7 @@ def places(value: Any) -> list[tuple[Any, Any]]:
     return found
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(st.data(), JSON)
 def test_anything_in_the_place_of_anything_is_refused(data: st.DataObject, value: Any) -> None:
     """One value of a receipt, a proof or a line replaced by another, or left out: never verified, never a crash."""
@@ -126,7 +126,7 @@ def test_anything_in_the_place_of_anything_is_refused(data: st.DataObject, value
             verify_ledger([*LINES[:number], line, *LINES[number + 1 :]], KEYS)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.data(), JSON)
 def test_anything_in_a_history_is_refused(data: st.DataObject, value: Any) -> None:
     """An export whose history says anything else than its entry does: never verified, never a crash."""
@@ -150,7 +150,7 @@ def _put(data: st.DataObject, document: Any, value: Any) -> None:
         del container[name]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.text() | JSON.map(json.dumps) | st.text("{}[]\"':,logkeysxid+/=AB01").map(lambda text: "{" + text))
 def test_noise_is_no_key(text: str) -> None:
     """Whatever is read as a key: there is no key of a log in it."""

@@ -105,7 +105,7 @@ def test_what_is_no_checkpoint_is_refused(text: str) -> None:
         Checkpoint.parse(text.replace("R", root))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.text() | st.text("\n— +/=aA01").map(lambda tail: SIGNER.checkpoint(3, ROOT) + tail))
 def test_nonsense_is_refused(text: str) -> None:
     """Whatever is read as a note, a checkpoint or a key: it is one, or it is refused as none; nothing else happens."""

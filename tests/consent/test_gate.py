@@ -134,7 +134,7 @@ STEPS = st.lists(
 
 
 @ON_SQLITE
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS, later=st.integers(0, 400), last=st.integers(0, 1))
 async def test_the_database_agrees_with_the_ledger(
     service: Service,

@@ -138,7 +138,7 @@ def possible(lines: list[tuple[str, Purpose, State]]) -> list[ConsentEvent]:
     return events
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(lines=LINES)
 def test_a_cell_is_its_last_line(lines: list[tuple[str, Purpose, State]]) -> None:
     """Whatever the history, each cell has the state, end and receipt of the last line about it, and no cell is made up."""
@@ -155,7 +155,7 @@ def test_a_cell_is_its_last_line(lines: list[tuple[str, Purpose, State]]) -> Non
         assert found.since is None or found.since <= last.at
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(lines=LINES, days=st.integers(0, 900))
 def test_withdrawing_denies_whatever_came_before(lines: list[tuple[str, Purpose, State]], days: int) -> None:
     """After a withdrawal or refusal no history and no moment makes the cell allow its use."""

@@ -151,7 +151,7 @@ def test_every_tree_contains_every_earlier_one() -> None:
 SIZES = st.integers(1, LARGEST)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.data())
 def test_no_other_inclusion_verifies(draw: st.DataObject) -> None:
     """Another leaf, index, size, root or proof (a hash changed, missing, added, or two swapped) is refused."""
@@ -170,7 +170,7 @@ def test_no_other_inclusion_verifies(draw: st.DataObject) -> None:
             merkle.verify_inclusion(leaf, index, size, changed, root)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.data())
 def test_no_other_consistency_verifies(draw: st.DataObject) -> None:
     """Other roots or another proof are refused; a tree whose past was changed has no proof at all."""
@@ -203,7 +203,7 @@ def changes(draw: st.DataObject, proof: list[bytes]) -> list[list[bytes]]:
     return made
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     index=st.integers(-(2**70), 2**70), size=st.integers(-(2**70), 2**70),
     proof=st.lists(st.binary(max_size=40), max_size=80), leaf=st.binary(max_size=40), root=st.binary(max_size=40),

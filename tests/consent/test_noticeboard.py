@@ -119,7 +119,7 @@ STEPS = st.lists(
 
 
 @ON_SQLITE
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
 async def test_the_database_and_the_rules_agree_on_what_stands(
     service: Service, steps: list[str | frozenset[CellName]]

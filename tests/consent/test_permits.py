@@ -50,7 +50,7 @@ STEPS = st.lists(
 
 
 @ON_SQLITE
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
 async def test_what_happened_during_a_no_is_never_taken(
     service: Service, steps: Sequence[tuple[Purpose, Choice, int]]

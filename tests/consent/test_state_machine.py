@@ -333,7 +333,7 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
 def test_the_ledger_does_what_a_small_model_of_it_does(world: World) -> None:
     """Grant, refuse, withdraw, defer, ask, expire, revise, renew, erase, guardians, coming of age, and races."""
     few = settings(
-        max_examples=15, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck),
+        max_examples=15, stateful_step_count=20, suppress_health_check=list(HealthCheck),
         phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
     )  # fmt: skip
     run_state_machine_as_test(type("LedgerHere", (Ledger,), {"world": world}), settings=few)

@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -75,7 +75,6 @@ class TestByHand:
 class TestEveryMetric:
     """What every metric has to keep."""
 
-    @settings(deadline=None)
     @given(case=cases(), k=st.integers(1, 6))
     def test_equals_its_slow_definition(self, metric: MetricName, case: Case, k: int) -> None:
         """The vectorised metric equals the definition, is never NaN, and is None just where the definition is."""
@@ -83,7 +82,6 @@ class TestEveryMetric:
         found, expected = value(metric, case, k), SLOWLY[metric](case, k)
         assert found == (None if expected is None else pytest.approx(expected, abs=1e-6))
 
-    @settings(deadline=None)
     @given(case=cases(), size=st.integers(1, 3))
     def test_batches_change_nothing(self, metric: MetricName, case: Case, size: int) -> None:
         """In batches of a few people the figures and the shares are the same as at once."""
@@ -97,7 +95,6 @@ class TestEveryMetric:
             assert parts[cell].shares == pytest.approx(one.shares)
             assert parts[cell].people == one.people
 
-    @settings(deadline=None)
     @given(case=cases())
     def test_shares_are_finite_and_one_for_each_person(self, metric: MetricName, case: Case) -> None:
         """Everyone has a share, also whoever the metric is not defined for."""
@@ -110,7 +107,6 @@ class TestEveryMetric:
                 assert np.nanmean(one.own) == pytest.approx(one.value)
                 assert one.shares.mean() == pytest.approx(one.value)
 
-    @settings(deadline=None)
     @given(case=cases(), factor=st.integers(2, 3))
     def test_more_of_the_same_people_change_nothing(
         self, metric: MetricName, case: Case, factor: int

@@ -152,7 +152,7 @@ class TestEverySplit:
         with pytest.raises(EmptySplitError, match="lower `items_per_user` or `users_per_item`"):
             list(rule(items_per_user=1_000).folds(self.EVENTS))
 
-    @settings(deadline=None, max_examples=60)
+    @settings(max_examples=60)
     @given(rows=st.lists(ROW, min_size=1, max_size=60), seed=st.integers(0, 3))
     def test_whatever_the_events(self, rule: type[SplitRule], rows: Rows, seed: int) -> None:
         """Any events are divided, and the audit passes, or they are refused in words."""
@@ -326,7 +326,6 @@ class TestCore:
         ]
         assert len(core(frame(rows), items_per_user=2, users_per_item=1)) == 3
 
-    @settings(deadline=None)
     @given(st.lists(ROW, max_size=40), st.integers(1, 3), st.integers(1, 3))
     def test_what_is_kept_is_a_core(self, rows: Rows, per_user: int, per_item: int) -> None:
         """In what is kept, every user has enough items and every item enough users."""

@@ -37,7 +37,7 @@ def leaves(made: Commitments) -> list[Leaf]:
     return [made.leaf(index) for index in range(len(made))]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(tags=st.sets(st.integers(0, 255), max_size=40), asked=st.integers(0, 255))
 def test_presence_and_absence_are_proved(tags: set[int], asked: int) -> None:
     """Whatever is in the tree, a proof says rightly whether a tag is, and verifies against the root."""
@@ -57,7 +57,7 @@ def test_the_tree_is_that_of_rfc_6962(size: int) -> None:
     assert made.root == log.root
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(tags=st.sets(st.integers(0, 255), min_size=2, max_size=40), data=st.data())
 def test_no_proof_shows_that_a_present_tag_is_absent(tags: set[int], data: st.DataObject) -> None:
     """Neighbours of a tag, whichever are taken from true proofs, never pass as a gap while the tag is in the tree."""

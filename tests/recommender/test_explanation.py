@@ -3,7 +3,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from consent.signals import SIGNALS
@@ -45,7 +45,6 @@ def _shown(ranking: Ranking, explain: Explain, locale: str | None = None) -> lis
     st.lists(st.sampled_from(TOPICS), max_size=2, unique=True),
     st.sampled_from([0.0, 0.5]),
 )
-@settings(deadline=None)
 def test_what_is_shown_adds_up_to_the_score(
     history: list[HistoryEvent], explain: Explain, context: list[str], diversity: float
 ) -> None:

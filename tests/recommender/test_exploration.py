@@ -3,7 +3,7 @@ import math
 import numpy as np
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from recommender.explanation import items
@@ -44,7 +44,6 @@ def test_propensities_are_the_chances(best: int, rest: int, probability: float) 
 
 
 @given(rankers, histories, st.sampled_from([0.0, 0.5]), st.integers(0, 2**32))
-@settings(deadline=None)
 def test_a_list_with_something_new_still_adds_up(
     name: str, history: list[HistoryEvent], diversity: float, seed: int
 ) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from recommender import kernels
@@ -40,7 +40,6 @@ def test_where_there_is_a_compiler_the_compiled_loops_serve() -> None:
 
 
 @given(seeds, st.integers(0, 40), st.integers(1, 12), st.integers(1, 5))
-@settings(deadline=None)
 def test_weights(random: np.random.Generator, events: int, lines: int, profiles: int) -> None:
     """Those of every profile are the same to the last bit; those of the first are what training gives the same events."""
     of_events = random.integers(0, lines, 2 * events)
@@ -65,7 +64,6 @@ rows = st.lists(st.tuples(st.sampled_from([*"vrcis?"]), things, things, values, 
 
 
 @given(rows, st.lists(st.integers(0, 4), max_size=2))
-@settings(deadline=None)
 def test_reading(rows: list[tuple[Any, ...]], context: list[int]) -> None:
     """The same lines of any events, those that nothing lets in too."""
     rules = {
@@ -86,7 +84,6 @@ def test_reading(rows: list[tuple[Any, ...]], context: list[int]) -> None:
 
 
 @given(seeds, st.integers(0, 12), st.integers(1, 70), st.integers(1, 5))
-@settings(deadline=None)
 def test_vectors(random: np.random.Generator, lines: int, components: int, profiles: int) -> None:
     """Whole numbers, and the same ones."""
     weights, columns = random.normal(size=(profiles, lines)), random.integers(0, 20, lines)
@@ -101,7 +98,6 @@ def test_vectors(random: np.random.Generator, lines: int, components: int, profi
 
 
 @given(seeds, st.integers(1, 14), st.integers(0, 70), st.integers(0, 70))
-@settings(deadline=None)
 @pytest.mark.usefixtures("lanes")
 def test_scores(random: np.random.Generator, lists: int, components: int, resources: int) -> None:
     """Exactly those of the matrix product, in however many lists, and minus infinity for what may not be listed."""
@@ -117,7 +113,6 @@ def test_scores(random: np.random.Generator, lists: int, components: int, resour
 
 
 @given(seeds, st.integers(1, 5), st.integers(1, 1500), few, st.integers(0, 100))
-@settings(deadline=None)
 @pytest.mark.usefixtures("lanes")
 def test_lists(random: np.random.Generator, lists: int, resources: int, values: int, count: int) -> None:
     """What is hidden, the best, and the places are the same, with few values and so many ties as with many."""
@@ -139,7 +134,6 @@ def test_lists(random: np.random.Generator, lists: int, resources: int, values: 
 
 
 @given(seeds, st.integers(0, 5), st.integers(0, 40), st.integers(1, 3), st.integers(0, 50))
-@settings(deadline=None)
 def test_contributions(random: np.random.Generator, items: int, lines: int, groups: int, room: int) -> None:
     """Those that add nothing are left out, what there is no room for is one, and the sums are those of the groups."""
     values = random.integers(-3, 4, (items, lines)).astype(float)
@@ -161,7 +155,6 @@ def test_contributions(random: np.random.Generator, items: int, lines: int, grou
 
 
 @given(seeds, st.integers(0, 3), st.integers(1, 30), st.integers(0, 3))
-@settings(deadline=None)
 def test_pieces_are_written_column_by_column(
     random: np.random.Generator, pieces: int, lines: int, others: int
 ) -> None:

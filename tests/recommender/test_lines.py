@@ -2,7 +2,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from recommender import kernels
@@ -16,7 +16,6 @@ from tests.recommender.questions import EVERYTHING, IDS, RANKERS, histories, ids
 
 
 @given(histories, st.sampled_from([1, 600_000_000, 10**12]))
-@settings(deadline=None)
 def test_serving_weighs_as_training_does(history: list[HistoryEvent], unit: int) -> None:
     """The lines' weights, laid out over the features, are the row that training makes of the same events, however many have one time."""
     history = [
@@ -109,7 +108,6 @@ def test_a_low_rating_does_not_speak_for_anything_but_hides_what_was_rated() -> 
 
 
 @given(rankers, histories, queries, st.randoms(use_true_random=False))
-@settings(deadline=None)
 def test_the_order_of_rows_of_one_moment_does_not_matter(
     name: str, history: list[HistoryEvent], query: Query, random: Any
 ) -> None:

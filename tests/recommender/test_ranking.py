@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from recommender.profile import ProfileConfig
 from recommender.query import HistoryEvent, Query, Strategy
@@ -26,7 +26,6 @@ from tests.recommender.questions import (
 
 
 @given(rankers, histories, grants, queries)
-@settings(deadline=None)
 def test_reasons_add_up_to_the_score_that_ranks(
     name: str, history: list[HistoryEvent], granted: dict[str, str], query: Query
 ) -> None:
@@ -47,7 +46,6 @@ def test_reasons_add_up_to_the_score_that_ranks(
 
 
 @given(rankers, histories, queries)
-@settings(deadline=None)
 def test_a_counterfactual_is_what_ranking_without_the_signal_gives(
     name: str, history: list[HistoryEvent], query: Query
 ) -> None:
@@ -56,7 +54,6 @@ def test_a_counterfactual_is_what_ranking_without_the_signal_gives(
 
 
 @given(queries)
-@settings(deadline=None)
 def test_a_counterfactual_may_be_personal_where_the_list_is_not(query: Query) -> None:
     """Views of what the release never saw fill every window: without views, older saves would count."""
     full = ProfileConfig().longest
@@ -99,7 +96,6 @@ def check_counterfactuals(ranker: Ranker, history: list[HistoryEvent], query: Qu
 
 
 @given(rankers, histories, grants, queries)
-@settings(deadline=None)
 def test_filters_never_leak_and_never_hide_more(
     name: str, history: list[HistoryEvent], granted: dict[str, str], query: Query
 ) -> None:
@@ -109,7 +105,6 @@ def test_filters_never_leak_and_never_hide_more(
 
 
 @given(histories, grants)
-@settings(deadline=None)
 def test_what_is_not_granted_is_not_looked_at(history: list[HistoryEvent], granted: dict[str, str]) -> None:
     """Rows of other signals change nothing, should they ever arrive; what is used was granted."""
     ranker = RANKERS["release"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import sparse
@@ -40,7 +40,6 @@ def dense(features: sparse.csr_array, targets: NDArray[np.float64], penalty: flo
     st.integers(1, 200), st.integers(1, 40), st.integers(1, 5), st.sampled_from([0.01, 1.0, 10.0]),
     st.integers(0, 2**32 - 1),
 )  # fmt: skip
-@settings(deadline=None)
 def test_it_solves_the_ridge_equations(
     rows: int, features: int, each: int, penalty: float, seed: int
 ) -> None:

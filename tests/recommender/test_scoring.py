@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from recommender.history import History
 from recommender.profile import Features
@@ -15,7 +15,6 @@ from tests.recommender.questions import CATALOGUE, EVERYTHING, IDS, RANKERS, REL
 
 
 @given(histories)
-@settings(deadline=None)
 def test_scores_are_those_of_the_release(history: list[HistoryEvent]) -> None:
     """One dot product of the training's own profile with the release's own arrays, in plain floating point."""
     distinct = [row._replace(occurred_at=10_000 - place) for place, row in enumerate(history)]

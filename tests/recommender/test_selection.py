@@ -1,5 +1,5 @@
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from recommender.query import Query
@@ -16,7 +16,6 @@ from tests.recommender.questions import ids
     st.sampled_from([2, 10, 10**9]),
     st.integers(0, 100),
 )
-@settings(deadline=None)
 def test_picking_agrees_with_sorting(lists: int, blocks: int, seed: int, values: int, count: int) -> None:
     """The best and the places are those of a full sort by score and row, also with few values and so many ties."""
     rng = np.random.default_rng(seed)
