@@ -142,6 +142,8 @@ class Models:
                 served = self._served.get(app_id)
                 if served is not None and served.may_go_on(state):
                     self._served[app_id] = replace(served, until=self._until, one_click=one_click[app_id])
+                elif served is not None and begun >= served.until:
+                    del self._served[app_id]  # it may know somebody who left, and is not served any more
                 if app_id not in self._under_way and not self._is_current(state):
                     reading = self._read(state, self._until, one_click=one_click[app_id])
                     self._under_way[app_id] = asyncio.create_task(reading)

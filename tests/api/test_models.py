@@ -1,7 +1,9 @@
 """What apps are served with follows the database and the files: what changed is read, what did not is kept, and one app's trouble is its own."""
 
 import asyncio
+import gc
 import threading
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -287,26 +289,26 @@ async def test_a_row_that_is_put_right_by_hand_is_read_again(
 
 
 @pytest.fixture
-def failing(monkeypatch: pytest.MonkeyPatch) -> dict[str, Exception]:
-    """What reading the rows of an app raises, by app."""
-    errors: dict[str, Exception] = {}
+def failing(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The apps whose rows raise something when they are read."""
+    apps: set[str] = set()
     original = store.resource_rows
 
     async def rows(connection: AsyncConnection, app_id: str) -> list[tuple[str, str]]:
-        if app_id in errors:
-            raise errors[app_id]
+        if app_id in apps:
+            raise ValueError("of whatever kind")
         return await original(connection, app_id)
 
     monkeypatch.setattr(store, "resource_rows", rows)
-    return errors
+    return apps
 
 
 async def test_what_goes_wrong_for_one_app_is_its_own(
-    service: Service, models: Models, ticking: Ticking, failing: dict[str, Exception]
+    service: Service, models: Models, ticking: Ticking, failing: set[str]
 ) -> None:
     """The others get what is new for as long as it goes on; the app goes on with what it had, and gets all when it is over."""
     await models.refresh()
-    failing[OTHER_APP] = ValueError("of whatever kind")
+    failing.add(OTHER_APP)
     first = catalogue()[0]
     await put(service, first, app_id=OTHER_APP)
     for number in range(30):
@@ -327,11 +329,31 @@ async def test_what_goes_wrong_for_one_app_is_its_own(
 
 
 @ON_SQLITE
+async def test_what_may_not_be_served_any_more_is_not_kept(
+    service: Service, models: Models, ticking: Ticking, failing: set[str]
+) -> None:
+    """While nothing new can be read, a release that was taken out of service leaves the memory with the lease."""
+    await community.settle_in(service)
+    former = await community.train(service)
+    await models.refresh()
+    kept = weakref.ref(served_by(models).ranker)
+    failing.add(APP)
+    await put(service, catalogue()[0])
+    assert await community.train(service) != former
+    await models.refresh()
+    assert served_by(models).release_id == former
+    ticking.now += LEASE_S
+    await models.refresh()
+    gc.collect()
+    assert (models.of(APP), kept()) == (None, None)
+
+
+@ON_SQLITE
 async def test_an_app_that_could_never_be_read_is_told_where_to_turn(
-    service: Service, failing: dict[str, Exception]
+    service: Service, failing: set[str]
 ) -> None:
     """A process that starts is ready and serves the others; the app is answered 503 with the support block."""
-    failing[APP] = ValueError("of whatever kind")
+    failing.add(APP)
     async with serving(service) as client:
         ready = await client.get("/readyz")
         assert (ready.status_code, ready.json()["degraded"]) == (200, [UNREAD])
