@@ -13,7 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api import jobs, leftovers
 from api.jobs import ERASURE, SECOND, TRAINING, UNLEARNING, Job
-from api.models import memory_lease_s, release_url
+from api.loading import release_url
+from api.models import memory_lease_s
 from api.service import PERSONAL_STORES, Service
 from api.webhooks import messages, outbox
 from consent import erasure

@@ -7,7 +7,7 @@ know, or knows as destroyed, is nobody's work under way.
 import asyncio
 import logging
 
-from api.models import release_url
+from api.loading import release_url
 from api.service import Service
 from recommender import registry
 from recommender import release_files as releases

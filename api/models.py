@@ -1,34 +1,46 @@
-"""What each app's requests are ranked with: the catalogue and the promoted release, read again when either changed."""
+"""What each app's requests are ranked with: the catalogue and the promoted release, read again when either changed.
+
+A look at the states of all apps is short. What it finds changed is read apart, app by app: none waits for another's
+files, and what goes wrong for one is that one's.
+"""
 
 import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from api.connecting import Unreachable
 from api.database import Database
+from api.loading import Again, Loading, Served
 from consent import apps
-from recommender import registry, store
-from recommender import release_files as releases
-from recommender.errors import CorruptRelease, StoreUnreachable
-from recommender.ranking import Ranker
+from recommender import registry
 from recommender.registry import ModelState
-from recommender.release import Release
 
 log = logging.getLogger(__name__)
 
+UNREAD = "the catalogue or the release cannot be read"
+_AT_ONCE = 4
+"""How many apps are read for at a time: their files and rows take threads and connections from requests."""
+
+
+class NotServed(Unreachable):
+    """What an app is to be served with cannot be read."""
+
 
 @dataclass(frozen=True)
-class Served:
-    """What one app is served with: the state it was read at, what ranks, and whether lists carry a one-click link."""
+class _Failed:
+    """Reading for an app went wrong in a state."""
 
     state: ModelState
-    ranker: Ranker
-    release_id: str | None
-    release: Release | None
-    fault: str | None = None
-    one_click: bool = True
+    again: Again
+
+    def stands(self, state: ModelState, now: float) -> bool:
+        """Whether it is too early to try again, and nothing has changed either."""
+        then = self.state
+        same = (then.catalog_version, then.promoted) == (state.catalog_version, state.promoted)
+        return same and now < self.again.at
 
 
 def memory_lease_s(poll_s: float) -> float:
@@ -43,107 +55,117 @@ def memory_lease_s(poll_s: float) -> float:
 class Models:
     """Holds what is served per app, in memory, for no longer than a lease; `watch` keeps it fresh."""
 
-    def __init__(self, database: Database, releases_url: str, lease_s: float) -> None:
+    def __init__(
+        self,
+        database: Database,
+        releases_url: str,
+        lease_s: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._lease_s = lease_s
+        self._clock = clock
         self._until = 0.0
         self.erasures: Mapping[str, int] = {}
         """How many erasures each app had seen at the last look."""
         self._database = database
-        self._releases_url = releases_url
-        self._served: Mapping[str, Served] = {}
+        self._loading = Loading(database, releases_url, clock)
+        self._served: dict[str, Served] = {}
+        self._failed: dict[str, _Failed] = {}
+        self._under_way: dict[str, asyncio.Task[None]] = {}
+        self._looking = asyncio.Lock()
+        self._turns = asyncio.Semaphore(_AT_ONCE)
         self.ready = False
 
     def of(self, app_id: str) -> Served | None:
         """Return what an app is served with; None for an app not seen yet, or when the lease is over."""
-        return self._served.get(app_id) if time.monotonic() < self._until else None
+        served = self._served.get(app_id)
+        return served if served is not None and self._clock() < served.until else None
 
     async def load(self, app_id: str) -> Served:
-        """Return what an app registered a moment ago is served with."""
-        await self.refresh()
-        return self._served[app_id]
+        """Return what an app registered a moment ago is served with.
+
+        Raises:
+            NotServed: it cannot be read.
+        """
+        await self._look()
+        if reading := self._under_way.get(app_id):
+            await asyncio.wait([reading])
+        served = self.of(app_id)
+        if served is None:
+            raise NotServed(UNREAD)
+        return served
 
     @property
-    def faults(self) -> Mapping[str, str]:
-        """Why an app is served with an older release than the promoted one, by app."""
-        return {app_id: served.fault for app_id, served in self._served.items() if served.fault}
+    def faults(self) -> Mapping[str, tuple[str, ...]]:
+        """Why apps are served with less than was published, by app."""
+        faults = {app_id: served.faults for app_id, served in self._served.items() if served.faults}
+        return {**faults, **dict.fromkeys(self._failed, (UNREAD,))}
 
     async def watch(self, every_s: float, stop: asyncio.Event) -> None:
-        """Refresh until told to stop; what goes wrong is logged, and tried again."""
+        """Look again and again until told to stop; what goes wrong is logged, and tried again."""
         while not stop.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), every_s)
                 return
             try:
-                await self.refresh()
+                await self._look()
+                self.ready = self.ready or not self._under_way
             except Exception as error:  # noqa: BLE001  a lost database must not end the watch
                 log.warning("could not look for a new catalogue or release: %s", type(error).__name__)
-                if time.monotonic() >= self._until:
+                if self._clock() >= self._until:
                     self._served, self.ready = {}, False
 
     async def refresh(self) -> None:
         """Read again what changed since the last look, for every app."""
-        begun = time.monotonic()
-        async with self._database.read("") as connection:
-            states = await registry.model_states(connection)
-            one_click = {app.app_id: app.one_click for app in await apps.every_app(connection)}
-        fresh = {
-            state.app_id: replace(await self._current(state), one_click=one_click[state.app_id])
-            for state in states
-        }
-        self._served, self._until = fresh, begun + self._lease_s
-        self.erasures = {state.app_id: state.erasures for state in states}
+        await self._look()
+        if self._under_way:
+            await asyncio.wait(self._under_way.values())
         self.ready = True
 
-    async def _current(self, state: ModelState) -> Served:
-        before = self._served.get(state.app_id)
-        if before is not None and _same(before.state, state) and before.fault is None:
-            return before
-        async with self._database.read(state.app_id) as connection:
-            resources = await store.list_resources(connection, state.app_id)
-        release, release_id, fault = await self._release(before, state)
-        ranker = await asyncio.to_thread(Ranker, resources, release)
-        return Served(state, ranker, release_id, release, fault)
+    async def close(self) -> None:
+        """Give up what is being read."""
+        reading = tuple(self._under_way.values())
+        for each in reading:
+            each.cancel()
+        await asyncio.gather(*reading, return_exceptions=True)
 
-    async def _release(
-        self, before: Served | None, state: ModelState
-    ) -> tuple[Release | None, str | None, str | None]:
-        if state.promoted is None:
-            return None, None, None
-        if before is not None and before.release_id == state.promoted:
-            return before.release, before.release_id, None
+    async def _look(self) -> None:
+        """Look at the state of every app, let what still holds be served on, and begin to read what does not."""
+        async with self._looking:
+            begun = self._clock()
+            async with self._database.read("") as connection:
+                states = await registry.model_states(connection)
+                one_click = {app.app_id: app.one_click for app in await apps.every_app(connection)}
+            self._until = begun + self._lease_s
+            for state in states:
+                app_id = state.app_id
+                served = self._served.get(app_id)
+                if served is not None and served.may_go_on(state):
+                    self._served[app_id] = replace(served, until=self._until, one_click=one_click[app_id])
+                elif served is not None and begun >= served.until:
+                    del self._served[app_id]  # it may know somebody who left, and is not served any more
+                if app_id not in self._under_way and not self._is_current(state):
+                    reading = self._read(state, self._until, one_click=one_click[app_id])
+                    self._under_way[app_id] = asyncio.create_task(reading)
+            self.erasures = {state.app_id: state.erasures for state in states}
+
+    def _is_current(self, state: ModelState) -> bool:
+        now = self._clock()
+        if failed := self._failed.get(state.app_id):
+            return failed.stands(state, now)
+        served = self._served.get(state.app_id)
+        return served is not None and served.is_current(state, now)
+
+    async def _read(self, state: ModelState, until: float, *, one_click: bool) -> None:
+        app_id = state.app_id
         try:
-            return await self._load(state.app_id, state.promoted), state.promoted, None
-        except (CorruptRelease, StoreUnreachable, OSError) as error:
-            log.warning("release %s cannot be served: %s", state.promoted, type(error).__name__)
-        fault = "the promoted release is missing or damaged"
-        if before is not None and before.release and await self._may_go_on(before, state):
-            return before.release, before.release_id, fault
-        return *await self._earlier(state), fault
-
-    async def _may_go_on(self, before: Served, state: ModelState) -> bool:
-        """Whether what was served before holds nothing that is to be forgotten; the look it was read at says nothing of that."""
-        async with self._database.read(state.app_id) as connection:
-            known = await registry.find_release(connection, state.app_id, before.release_id or "")
-        return known is not None and known.unlearn_epoch == state.unlearn_epoch
-
-    async def _earlier(self, state: ModelState) -> tuple[Release | None, str | None]:
-        """The newest release that was served earlier and may still be: what a new process begins with at need."""
-        async with self._database.read(state.app_id) as connection:
-            known = await registry.releases(connection, state.app_id)
-        for each in known:
-            if each.status == "retired" and each.unlearn_epoch == state.unlearn_epoch:
-                with contextlib.suppress(CorruptRelease, StoreUnreachable, OSError):
-                    return await self._load(state.app_id, each.release_id), each.release_id
-        return None, None
-
-    async def _load(self, app_id: str, release_id: str) -> Release:
-        return await asyncio.to_thread(releases.load, release_url(self._releases_url, app_id, release_id))
-
-
-def _same(before: ModelState, now: ModelState) -> bool:
-    return (before.catalog_version, before.promoted) == (now.catalog_version, now.promoted)
-
-
-def release_url(base: str, app_id: str, release_id: str) -> str:
-    """Return where a release lies."""
-    return f"{base.rstrip('/')}/{app_id}/{release_id}"
+            async with self._turns:
+                served = await self._loading.current(state, self._served.get(app_id))
+            self._served[app_id] = replace(served, until=until, one_click=one_click)
+            self._failed.pop(app_id, None)
+        except Exception as error:  # noqa: BLE001  whatever it is, it is this app's alone
+            log.warning("what %s is served with cannot be read: %s", app_id, type(error).__name__)
+            before = self._failed.get(app_id)
+            self._failed[app_id] = _Failed(state, (before.again if before else Again()).after(self._clock()))
+        finally:
+            del self._under_way[app_id]

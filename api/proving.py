@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from api.consented import ConsentedEvents
-from api.models import release_url
+from api.loading import release_url
 from api.releasing import NoSuchRelease
 from api.service import Service
 from api.training import commitment_key
@@ -62,11 +62,12 @@ async def _of(
     service: Service, app_id: str, release_id: str, work: Callable[[ConsentedEvents, Release], T]
 ) -> T:
     async with service.database.read(app_id) as connection:
-        if await registry.find_release(connection, app_id, release_id) is None:
-            raise NoSuchRelease(release_id)
+        registered = await registry.find_release(connection, app_id, release_id)
+    if registered is None:
+        raise NoSuchRelease(release_id)
 
     def do() -> T:
-        release = releases.load(release_url(service.settings.releases_url, app_id, release_id))
+        release = releases.load(release_url(service.settings.releases_url, app_id, release_id), registered)
         now = service.clock()
         until = release.manifest.read_until
         source = ConsentedEvents(

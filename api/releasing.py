@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api.models import release_url
+from api.loading import release_url
 from api.service import Service
 from recommender import registry
 from recommender import release_files as releases
@@ -106,12 +106,14 @@ async def difference(service: Service, app_id: str, former: str, latter: str) ->
         NoSuchRelease: the app has no such release.
         CorruptRelease: what is stored is not what was saved.
     """
+    compared = []
     async with service.database.read(app_id) as connection:
         for release_id in (former, latter):
-            if await registry.find_release(connection, app_id, release_id) is None:
+            record = await registry.find_release(connection, app_id, release_id)
+            if record is None:
                 raise NoSuchRelease(release_id)
-    urls = [release_url(service.settings.releases_url, app_id, each) for each in (former, latter)]
-    one, other = [await asyncio.to_thread(releases.load, url) for url in urls]
+            compared.append((release_url(service.settings.releases_url, app_id, release_id), record))
+    one, other = [await asyncio.to_thread(releases.load, url, record) for url, record in compared]
     names = set(one.features.resources), set(other.features.resources)
     return Difference(
         settings=_differing(_flat(one.manifest), _flat(other.manifest)),

@@ -162,4 +162,5 @@ class Service:
 
     async def close(self) -> None:
         """Let go of the database."""
+        await self.models.close()
         await self.database.close()

@@ -134,7 +134,7 @@ def reporting(service: Service, tracers: TracerProvider, meters: MeterProvider) 
         "assent.releases.degraded",
         [lambda _options: [Observation(len(service.models.faults))]],
         unit="{app}",
-        description="Apps whose promoted release cannot be served: an earlier one, or none, stands in",
+        description="Apps that are not served what was published: a release or part of the catalogue cannot be read",
     )
     # Logs would carry messages of exceptions; spans inside a request would carry names of our own functions only,
     # but cost more than the requests themselves.

@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from api import erasure_steps, jobs
 from api.consented import ConsentedEvents
 from api.jobs import TRAINING, UNLEARNING, Job
-from api.models import release_url
+from api.loading import release_url
 from api.releasing import thin_out
 from api.service import Service
 from consent.pseudonyms import derived_key, new_id
@@ -31,7 +31,7 @@ from recommender.parts import shard_of
 from recommender.profile import Features
 from recommender.progress import Progress, quietly
 from recommender.registry import ModelState, ReleaseRecord
-from recommender.release import Recipe, Release
+from recommender.release import Recipe, Release, manifest_json
 from recommender.shelf import topic_matrix
 
 log = logging.getLogger(__name__)
@@ -90,9 +90,10 @@ async def train_app(
         state = await registry.begin_reading(connection, app_id, until)
         resources = await store.list_resources(connection, app_id)
         record = await registry.find_release(connection, app_id, state.promoted) if state.promoted else None
+    served = None
     # What learned from somebody who left since is no measure for anything: it may be better for knowing them.
-    is_whole = record is not None and record.unlearn_epoch == state.unlearn_epoch
-    served = await asyncio.to_thread(_served, service, app_id, state) if is_whole else None
+    if record is not None and record.unlearn_epoch == state.unlearn_epoch:
+        served = await asyncio.to_thread(_served, service, app_id, record)
     # Words of the catalogue alone: a topic that only people name would tell of them.
     topics = sorted({topic for each in resources for topic in each.topics})
     features = Features(tuple(sorted(each.id for each in resources)), tuple(topics))
@@ -126,36 +127,38 @@ async def unlearn_app(
         async with service.database.write(app_id) as connection:
             await _settled(connection, app_id, state.unlearn_epoch, service.clock())
         return Outcome("nothing_to_unlearn")
-    plan = await asyncio.to_thread(_to_put_right, service, app_id, state, marks)
+    plan = await asyncio.to_thread(_to_put_right, service, state, served, marks)
     if plan is None or len(marks) != state.unlearn_epoch - since:
         return await train_app(service, app_id, progress, held)
     return await _carry_out(service, app_id, plan, progress, held)
 
 
-def _to_put_right(service: Service, app_id: str, state: ModelState, marks: list[int]) -> _Plan | None:
-    """Plan to train some shards of the served release anew; None when the release does not allow it."""
+def _to_put_right(
+    service: Service, state: ModelState, record: ReleaseRecord | None, marks: list[int]
+) -> _Plan | None:
+    """Plan to train some shards of the served release anew; None when there is none that allows it."""
     # Brings in LightFM and what it stands on, which a process that only serves can do without.
     from recommender.training import Former, libraries  # noqa: PLC0415
 
-    served = _served(service, app_id, state)
+    served = _served(service, state.app_id, record) if record else None
     if served is None:
         return None
     release, manifest = served.release, served.release.manifest
     if manifest.read_until is None or manifest.libraries != libraries():
         return None
-    key = commitment_key(service, app_id)
+    key = commitment_key(service, state.app_id)
     recipe = Recipe(release.features, release.resource_topics, manifest.config, key)
     renew = frozenset(shard_of(bucket, manifest.config.shards) for bucket in marks)
     return _Plan(state.unlearn_epoch, manifest.read_until, recipe, Former(release, served.tried, renew))
 
 
-def _served(service: Service, app_id: str, state: ModelState) -> "Served | None":
+def _served(service: Service, app_id: str, record: ReleaseRecord) -> "Served | None":
     """Read the release that is served with what it was tried with; None when any of it cannot be read."""
     from recommender.training import Served  # noqa: PLC0415  as above
 
-    url = release_url(service.settings.releases_url, app_id, str(state.promoted))
+    url = release_url(service.settings.releases_url, app_id, record.release_id)
     try:
-        release = releases.load(url)
+        release = releases.load(url, record)
         tried = releases.load_tried(url, release)
     except (CorruptRelease, StoreUnreachable, OSError):
         return None
@@ -193,6 +196,7 @@ async def _carry_out(
         metrics=metrics,
         created_at=service.clock(),
         promoted_at=None,
+        manifest_sha256=hashlib.sha256(manifest_json(release.manifest)).hexdigest(),
     )
     # Known before it is stored: should this process die, an erasure finds its files and destroys them.
     async with service.database.write(app_id) as connection:

@@ -18,7 +18,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.catalog import Resource
+from recommender.catalog import Format, Resource
+from recommender.columns import Columns
 from recommender.lines import SIGNAL_NUMBERS, Lines
 from recommender.query import Floats, Query
 from recommender.similarity import Similarity
@@ -37,14 +38,12 @@ Rule = tuple[str, int | None, Floats]
 
 
 class Adjustments:
-    """The rules over one catalogue of R resources."""
+    """The rules over the columns of one catalogue of R resources."""
 
-    def __init__(self, resources: Sequence[Resource], similarity: Similarity) -> None:
-        self._minutes = np.array([each.minutes or np.nan for each in resources], dtype=np.float64)
-        self._reviewed = np.array(
-            [each.reviewed_at.toordinal() if each.reviewed_at else -np.inf for each in resources]
-        )
-        self._formats = [each.formats for each in resources]
+    def __init__(self, columns: Columns, similarity: Similarity) -> None:
+        self._minutes = columns.array(_minutes, np.float64)
+        self._reviewed = columns.array(_reviewed, np.float64)
+        self._formats = columns.each(_formats)
         self._similarity = similarity
 
     def add(self, scores: Floats, rules: Sequence[Rule], without: NDArray[np.int64]) -> dict[str, Floats]:
@@ -89,6 +88,18 @@ class Adjustments:
         if told.disliked:
             likeness = np.array([self._similarity.to_all(row) for row in told.disliked[:_RATED_LOW]])
             yield "not_helpful", RATINGS, -LIKE_NOT_HELPFUL * likeness.max(axis=0)
+
+
+def _minutes(resource: Resource) -> float:
+    return resource.minutes or np.nan
+
+
+def _reviewed(resource: Resource) -> float:
+    return resource.reviewed_at.toordinal() if resource.reviewed_at else -np.inf
+
+
+def _formats(resource: Resource) -> frozenset[Format]:
+    return resource.formats
 
 
 def _spread(scores: Floats) -> float:

@@ -1,13 +1,13 @@
 """The editors' list: what everybody gets who shares nothing, and whoever the model knows nothing about."""
 
 import math
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recommender.catalog import Evidence, Resource
+from recommender.columns import Columns, Rows
 from recommender.filters import Filters
 
 PLACE = 2.0**-20
@@ -30,10 +30,11 @@ class Editorial:
     those the stronger evidence comes first, then the id.
     """
 
-    def __init__(self, resources: Sequence[Resource], filters: Filters) -> None:
+    def __init__(self, columns: Columns, filters: Filters) -> None:
         self._filters = filters
-        self._base = np.zeros(len(resources))
-        self._base[_order(resources)] = (1.0 / PLACE - 1.0 - np.arange(len(resources))) * (PLACE / UNIT)
+        order = _order(columns)
+        self._base = np.zeros(len(order))
+        self._base[order] = (1.0 / PLACE - 1.0 - np.arange(len(order))) * (PLACE / UNIT)
 
     def base(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """(n,) the scores of rows before topics and region."""
@@ -59,22 +60,29 @@ class Editorial:
         return scores
 
 
-def _order(resources: Sequence[Resource]) -> list[int]:
-    """Rows in the order of the editors' list."""
+def _order(columns: Columns) -> Rows:
+    """Rows in the order of the editors' list; rows are in the order of ids."""
+    size = len(columns.resources)
+    rank, evidence = columns.array(_rank, np.float64), columns.array(_weakness, np.int64)
+    kind = np.zeros(size, dtype=np.int64)
+    for number, rows in enumerate(columns.rows_by(_kind_and_language).values()):
+        kind[rows] = number
+    # Equals of one kind one after another, the best first: the place of each among them is its round of dealing.
+    together = np.lexsort((evidence, kind, rank))
+    ranks, kinds = rank[together], kind[together]
+    begins = np.flatnonzero(np.append(True, (ranks[1:] != ranks[:-1]) | (kinds[1:] != kinds[:-1]))[:size])
+    dealt = np.empty(size, dtype=np.int64)
+    dealt[together] = np.arange(size) - np.repeat(begins, np.diff(np.append(begins, size)))
+    return np.lexsort((evidence, dealt, rank))
 
-    def merit(row: int) -> tuple[float, int, str]:
-        resource = resources[row]
-        return (
-            resource.editorial_rank or math.inf,
-            len(Evidence) if resource.evidence is None else _STRENGTH[resource.evidence],
-            resource.id,
-        )
 
-    dealt: Counter[tuple[object, ...]] = Counter()
-    keys: dict[int, tuple[float, int, int, str]] = {}
-    for row in sorted(range(len(resources)), key=merit):
-        rank, evidence, resource_id = merit(row)
-        stack = (rank, resources[row].kind, resources[row].languages[0])
-        keys[row] = (rank, dealt[stack], evidence, resource_id)
-        dealt[stack] += 1
-    return sorted(keys, key=keys.__getitem__)
+def _rank(resource: Resource) -> float:
+    return resource.editorial_rank or math.inf
+
+
+def _weakness(resource: Resource) -> int:
+    return len(Evidence) if resource.evidence is None else _STRENGTH[resource.evidence]
+
+
+def _kind_and_language(resource: Resource) -> Iterable[str]:
+    return (f"{resource.kind} {resource.languages[0]}",)

@@ -14,50 +14,45 @@ Nothing here depends on the person, so answers are kept and used again until the
 - `max_minutes` leaves out what takes longer, and what does not say.
 """
 
-from collections import defaultdict
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping
 from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recommender.catalog import Intensity, Resource
+from recommender.columns import Rows
 from recommender.query import Query
+from recommender.shelf import Shelf
 
 _KEPT = 256
 _ENOUGH = 10  # as many as a list has that does not say how many
 
 Mask = NDArray[np.bool_]
-Rows = NDArray[np.int64]
 
 
 class Filters:
-    """The masks over one catalogue of R resources, which are given in the order of their rows.
+    """The masks over one catalogue of R resources."""
 
-    Args:
-        resources: the catalogue.
-    """
-
-    def __init__(self, resources: Sequence[Resource]) -> None:
-        self._size = len(resources)
-        days = np.array([each.eligible_days for each in resources], dtype=np.int64).reshape(-1, 2)
-        self._first_day, self._last_day = days[:, 0], days[:, 1]
-        self._listable = np.array([not _browsing_only(each) for each in resources], dtype=np.bool_)
-        self._original = np.array([each.translation_of is None for each in resources], dtype=np.bool_)
-        row_of = {each.id: row for row, each in enumerate(resources)}
-        self._original_of = np.array(
-            [row_of.get(each.translation_of or each.id, row) for row, each in enumerate(resources)],
-            dtype=np.int64,
-        )
-        self._minutes = np.array([each.minutes or np.inf for each in resources], dtype=np.float64)
-        self._everywhere = np.array([not each.regions for each in resources], dtype=np.bool_)
-        self._kinds: dict[str, Rows] = _rows_by([each.kind] for each in resources)
-        self._formats: dict[str, Rows] = _rows_by(each.formats for each in resources)
-        self._languages = _rows_by({_primary(name) for name in each.languages} for each in resources)
-        self._regions = _rows_by(each.regions for each in resources)
-        self.topics: dict[str, Rows] = _rows_by(each.topics for each in resources)
+    def __init__(self, shelf: Shelf) -> None:
+        columns = shelf.columns
+        self._size = len(shelf.resources)
+        self._first_day: Rows = columns.array(_first_day, np.int64)
+        self._last_day: Rows = columns.array(_last_day, np.int64)
+        self._listable: Mask = columns.array(_in_lists, np.bool_)
+        self._original: Mask = columns.array(_is_original, np.bool_)
+        self._original_of = np.arange(self._size)
+        for row in np.flatnonzero(~self._original).tolist():
+            self._original_of[row] = shelf.rows.get(shelf.resources[row].translation_of or "", row)
+        self._minutes = columns.array(_minutes, np.float64)
+        self._everywhere: Mask = columns.array(_is_everywhere, np.bool_)
+        self._kinds: dict[str, Rows] = columns.rows_by(_kinds)
+        self._formats: dict[str, Rows] = columns.rows_by(_formats)
+        self._languages = columns.rows_by(_languages)
+        self._regions = columns.rows_by(_regions)
+        self.topics: dict[str, Rows] = columns.rows_by(_topics)
         """The rows of each topic."""
-        self._contraindicated = _rows_by(_topics_ruled_out(each) for each in resources)
+        self._contraindicated = columns.rows_by(_topics_ruled_out)
         self._masks: dict[Hashable, Mask] = {}
 
     def listed(self, query: Query, now: datetime) -> Mask:
@@ -136,21 +131,54 @@ class Filters:
 _NO_ROWS: Rows = np.zeros(0, dtype=np.int64)
 
 
-def _rows_by(names_of_each: Iterable[Iterable[str]]) -> dict[str, Rows]:
-    rows: dict[str, list[int]] = defaultdict(list)
-    for row, names in enumerate(names_of_each):
-        for name in names:
-            rows[name].append(row)
-    return {name: np.array(each, dtype=np.int64) for name, each in rows.items()}
-
-
 def _primary(language: str) -> str:
     """The language of a BCP 47 tag, without script and region."""
     return language.replace("_", "-").split("-", 1)[0].lower()
 
 
-def _browsing_only(resource: Resource) -> bool:
-    return resource.intensity is Intensity.DEMANDING and bool(resource.contraindications)
+def _first_day(resource: Resource) -> int:
+    return resource.eligible_days[0]
+
+
+def _last_day(resource: Resource) -> int:
+    return resource.eligible_days[1]
+
+
+def _in_lists(resource: Resource) -> bool:
+    """Whether it is for lists, and not for browsing alone."""
+    return resource.intensity is not Intensity.DEMANDING or not resource.contraindications
+
+
+def _is_original(resource: Resource) -> bool:
+    return resource.translation_of is None
+
+
+def _minutes(resource: Resource) -> float:
+    return resource.minutes or np.inf
+
+
+def _is_everywhere(resource: Resource) -> bool:
+    return not resource.regions
+
+
+def _kinds(resource: Resource) -> Iterable[str]:
+    return (resource.kind,)
+
+
+def _formats(resource: Resource) -> Iterable[str]:
+    return resource.formats
+
+
+def _languages(resource: Resource) -> Iterable[str]:
+    return {_primary(name) for name in resource.languages}
+
+
+def _regions(resource: Resource) -> Iterable[str]:
+    return resource.regions
+
+
+def _topics(resource: Resource) -> Iterable[str]:
+    return resource.topics
 
 
 def _topics_ruled_out(resource: Resource) -> set[str]:

@@ -77,21 +77,27 @@ class Ranker:
     Args:
         resources: the catalogue, whatever its state: what must not be shown is left out when ranking.
         release: what was trained, or None.
+        former: what ranked before, by whatever release; what it knows of resources that are still the same objects is
+            taken over, and the outcome is the same without it.
 
     Raises:
         ValueError: two resources share an id, or the release holds numbers that are not finite.
     """
 
-    def __init__(self, resources: Iterable[Resource], release: Release | None = None) -> None:
-        self.shelf = Shelf(resources, release.features.topics if release else ())
-        catalogue, features = self.shelf.resources, self.shelf.features
-        resource_topics = topic_matrix(catalogue, features)
-        self._filters = Filters(catalogue)
-        self._editorial = Editorial(catalogue, self._filters)
+    def __init__(
+        self, resources: Iterable[Resource], release: Release | None = None, former: "Ranker | None" = None
+    ) -> None:
+        topics = release.features.topics if release else ()
+        self.shelf: Shelf = Shelf(resources, topics, former.shelf if former else None)
+        features, columns = self.shelf.features, self.shelf.columns
+        resource_topics = topic_matrix(self.shelf.resources, features)
+        self._filters = Filters(self.shelf)
+        self._editorial = Editorial(columns, self._filters)
         self._scorer = Scorer(release, features, resource_topics) if release else None
         embeddings = [self._scorer.outputs] if self._scorer else []
         self._similarity = Similarity(resource_topics, *embeddings)
-        self._adjustments = Adjustments(catalogue, self._similarity)
+        self._adjustments = Adjustments(columns, self._similarity)
+        columns.let_go()
 
     def rank(
         self,

@@ -135,6 +135,8 @@ class ReleaseRecord:
     metrics: Mapping[str, Any]
     created_at: int
     promoted_at: int | None
+    manifest_sha256: str | None = None
+    """Of its manifest's bytes; None for releases from before it was kept."""
 
 
 def _record(row: Row[Any]) -> ReleaseRecord:
@@ -146,6 +148,7 @@ def _record(row: Row[Any]) -> ReleaseRecord:
         json.loads(row.metrics),
         row.created_at,
         row.promoted_at,
+        row.manifest_sha256,
     )
 
 
@@ -161,6 +164,7 @@ async def add_release(connection: AsyncConnection, app_id: str, record: ReleaseR
             metrics=json.dumps(record.metrics),
             created_at=record.created_at,
             promoted_at=record.promoted_at,
+            manifest_sha256=record.manifest_sha256,
         )
     )
 

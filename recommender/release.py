@@ -89,7 +89,11 @@ class Check(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What is known of a release. `digest` covers arrays, names and configuration: neither times nor ids."""
+    """What is known of a release.
+
+    `digest` covers arrays, names and configuration: what has the same ranks the same, whenever it was made and from whom.
+    All of it is covered by the SHA-256 of `manifest_json`, which the registry keeps.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -275,6 +279,11 @@ def features_of(content: bytes) -> tuple[Features, sparse.csr_array]:
     indices = np.concatenate([*topics_of, np.zeros(0, dtype=np.int32)])
     shape = (len(features.resources), len(features.topics))
     return features, sparse.csr_array((np.ones(len(indices), dtype=np.float32), indices, ends), shape=shape)
+
+
+def manifest_json(manifest: Manifest) -> bytes:
+    """Write a manifest down as it is stored."""
+    return manifest.model_dump_json(indent=2).encode()
 
 
 def release_digest(config: TrainingConfig, features: str, shards: Sequence[str]) -> str:

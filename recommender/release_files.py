@@ -3,12 +3,16 @@
 `shard-N.safetensors` are what is served, `check-N.safetensors` what the release was tried with before it was promoted,
 `features.json` the names of the rows. `manifest.json` is written last, so that a half-written release is never taken
 for a whole one. Nothing here is of people: neither rows nor leaves of the trees of commitments.
+
+The files vouch for one another: the manifest has the digests of the rest. For the manifest vouches the registry, which
+lies apart from the files and keeps its SHA-256.
 """
 
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 from functools import partial
-from typing import Any, TypeVar
+from hashlib import sha256
+from typing import Any, Protocol, TypeVar
 
 import fsspec
 import numpy as np
@@ -27,6 +31,7 @@ from recommender.release import (
     features_digest,
     features_json,
     features_of,
+    manifest_json,
     release_digest,
 )
 
@@ -34,6 +39,18 @@ T = TypeVar("T")
 
 MANIFEST = "manifest.json"
 _FILES = ("features.json", "shard-*.safetensors", "check-*.safetensors")
+
+
+class Registered(Protocol):
+    """What the registry knows of a release."""
+
+    @property
+    def digest(self) -> str:
+        """What its manifest gives as its digest."""
+
+    @property
+    def manifest_sha256(self) -> str | None:
+        """The SHA-256 of its manifest's bytes; None for one that was registered before that was kept."""
 
 
 def save(release: Release, url: str, tried: Sequence[tuple[Shard, NDArray[np.float32]]] = ()) -> None:
@@ -53,7 +70,7 @@ def save(release: Release, url: str, tried: Sequence[tuple[Shard, NDArray[np.flo
         _write(system, f"{folder}/check-{number}.safetensors", {**arrays_of(shard), "uptakes": uptakes})
     system.pipe_file(f"{folder}/features.json", features_json(release.features, release.resource_topics))
     # A disk shows a file while it is being written; an object store does not, and may not be able to rename.
-    manifest = release.manifest.model_dump_json(indent=2).encode()
+    manifest = manifest_json(release.manifest)
     if "file" in _protocols(system):
         system.pipe_file(f"{folder}/{MANIFEST}.part", manifest)
         system.mv(f"{folder}/{MANIFEST}.part", f"{folder}/{MANIFEST}")
@@ -70,14 +87,18 @@ def _write(system: Any, path: str, arrays: dict[str, NDArray[np.float32]]) -> No
     system.pipe_file(path, safetensors.numpy.save(contiguous))
 
 
-def load(url: str) -> Release:
+def load(url: str, registered: Registered | None = None) -> Release:
     """Read a release and check every digest.
+
+    Args:
+        url: where it is.
+        registered: what the registry knows of it; without that, files that fit together are taken for what was saved.
 
     Raises:
         CorruptRelease: something is missing, of an unknown format, or not what was saved.
         StoreUnreachable: where it is kept does not answer.
     """
-    manifest = load_manifest(url)
+    manifest = load_manifest(url, registered)
     features, resource_topics = _checked("features.json", lambda: features_of(_read(url, "features.json")))
     if features_digest(features, resource_topics) != manifest.features_digest:
         raise CorruptRelease("features.json does not match its digest")
@@ -88,15 +109,25 @@ def load(url: str) -> Release:
     return Release(shards, features, resource_topics, manifest)
 
 
-def load_manifest(url: str) -> Manifest:
-    """Read what is known of a release, and check that it belongs together.
+def load_manifest(url: str, registered: Registered | None = None) -> Manifest:
+    """Read what is known of a release, and check that it is what was registered, as far as that is known.
+
+    By itself a manifest shows that settings, names and arrays belong together. What it says beside that, such as whose
+    rows it learned from and until when, is as good as its SHA-256 in the registry.
 
     Raises:
         CorruptRelease: it is missing, of an unknown format, or not what was saved.
     """
-    manifest = _checked(MANIFEST, lambda: Manifest.model_validate_json(_read(url, MANIFEST)))
+    content = _read(url, MANIFEST)
+    manifest = _checked(MANIFEST, lambda: Manifest.model_validate_json(content))
     if release_digest(manifest.config, manifest.features_digest, manifest.shard_digests) != manifest.digest:
         raise CorruptRelease(f"{MANIFEST} does not match its digest")
+    if len(manifest.shards) != manifest.config.shards:
+        raise CorruptRelease(f"{MANIFEST} has not as many shards as it was made with")
+    if registered is not None and manifest.digest != registered.digest:
+        raise CorruptRelease(f"{MANIFEST} is of another release")
+    if registered is not None and registered.manifest_sha256 not in {None, sha256(content).hexdigest()}:
+        raise CorruptRelease(f"{MANIFEST} is not the one that was registered")
     return manifest
 
 
@@ -172,6 +203,8 @@ def _shard(
     expected = arrays_of(Shard.empty(features, manifest.config))
     if any(array.shape != expected[key].shape for key, array in arrays_of(shard).items()):
         raise CorruptRelease(f"{name} is not of the shape that the names ask for")
+    if not all(np.isfinite(array).all() for array in arrays_of(shard).values()):
+        raise CorruptRelease(f"{name} holds numbers that are not finite")
     return shard, rest
 
 

@@ -26,6 +26,8 @@ EVENTS = {
 """Many people's events as a table."""
 _AT_ONCE = 50_000
 """Rows that are in memory as Python's own values at a time."""
+_SOME = 1_000
+"""Rows that are taken from the database at a time where requests are answered meanwhile."""
 NEWEST = 500
 """How many of a person's newest events of each signal one request looks at."""
 
@@ -132,6 +134,13 @@ async def list_resources(
         .limit(limit)
     )
     return [Resource.model_validate_json(body) for body in bodies.scalars()]
+
+
+async def resource_rows(connection: AsyncConnection, app_id: str) -> list[tuple[str, str]]:
+    """Return id and body of every resource of the app, in any order, as they lie there."""
+    mine = select(resource.c.resource_id, resource.c.body).where(resource.c.app_id == app_id)
+    result = await connection.stream(mine)
+    return [row async for some in result.partitions(_SOME) for row in some]
 
 
 async def _catalog_changed(connection: AsyncConnection, app_id: str) -> None:

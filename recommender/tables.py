@@ -70,5 +70,7 @@ release = Table(
     Column("metrics", Text, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("promoted_at", BigInteger),
+    # Vouches for what the digest leaves out, such as whose rows it learned from; null for releases from before 0015.
+    Column("manifest_sha256", String(64)),
     ForeignKeyConstraint(["app_id"], ["app.app_id"]),
 )

@@ -18,7 +18,7 @@ import pytest_asyncio
 from sqlalchemy import text
 
 from api import administration
-from api.models import release_url
+from api.loading import release_url
 from api.service import Service
 from api.training import Outcome, train_app
 from consent.purposes import Purpose

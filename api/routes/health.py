@@ -44,7 +44,7 @@ async def ready(service: ServiceDep) -> Response:
         reasons.append("the register of erasures is not replayed yet")
     if not service.models.ready:
         reasons.append("the catalogue and the models were not read yet")
-    degraded = sorted(set(service.models.faults.values()))
+    degraded = sorted({fault for faults in service.models.faults.values() for fault in faults})
     document = {"status": "not ready" if reasons else "ready", "reasons": reasons, "degraded": degraded}
     return Response(
         orjson.dumps(document), 503 if reasons else 200, media_type="application/json", headers=NO_STORE

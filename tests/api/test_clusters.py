@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from api import administration
-from api.models import release_url
+from api.loading import release_url
 from api.service import Service
 from api.training import train_app
 from recommender import release_files as releases

@@ -12,7 +12,7 @@ from joserfc.jwk import KeySet
 
 from api import erasure_steps, jobs
 from api.jobs import ERASURE, Job
-from api.models import release_url
+from api.loading import release_url
 from api.service import Service
 from api.worker import KINDS, work_once
 from consent import erasure

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from api.models import release_url
+from api.loading import release_url
 from api.service import Service
 from api.worker import housekeeping, work_once
 from recommender import registry

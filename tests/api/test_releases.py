@@ -11,7 +11,8 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader  # noqa: TID25
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter  # noqa: TID251  as above
 
 from api import proving, releasing, telemetry
-from api.models import Models, release_url
+from api.loading import release_url
+from api.models import Models
 from api.releasing import NoSuchRelease, NotServable
 from api.service import Service
 from api.training import train_app
@@ -300,7 +301,7 @@ async def test_releases_lie_in_an_object_store(service: Service, clock: Clock, b
     await fresh.refresh()
     served = fresh.of(APP)
     assert served is not None
-    assert (served.release_id, bool(served.fault)) == (first, True)
+    assert (served.release_id, bool(served.faults)) == (first, True)
     s3.delete_object(Bucket="assent", Key=f"releases/{APP}/{first}/manifest.json")  # half-written, as it were
     half = Models(service.database, bucket, LEASE_S)
     await half.refresh()

@@ -7,7 +7,7 @@ import pytest
 
 from api import administration, jobs
 from api.jobs import UNLEARNING
-from api.models import release_url
+from api.loading import release_url
 from api.service import Service
 from api.training import Outcome, train_app, unlearn_app
 from consent.ledger import Choice

@@ -12,7 +12,7 @@ import pytest
 
 from api import jobs, training, worker
 from api.jobs import LEASE, SECOND, SILENT, TRAINING, UNLEARNING, Job, LeaseLost
-from api.models import release_url
+from api.loading import release_url
 from api.service import Service
 from api.serving import environment
 from api.training import train_app

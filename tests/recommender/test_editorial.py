@@ -1,5 +1,14 @@
+import math
+from collections import Counter
+from typing import Any
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
 from consent.signals import SIGNALS
 from recommender import editorial
+from recommender.catalog import Evidence
 from recommender.query import Query, Strategy
 from recommender.ranking import Ranker
 from tests.recommender.catalogues import GRANTED, NOW, event, resource
@@ -53,3 +62,33 @@ def test_what_the_model_does_not_know_falls_back_to_the_editors() -> None:
     assert ranking.strategy is Strategy.EDITORIAL
     assert "new" not in ids(ranking)
     assert ranking.signals_used == ("views",)
+
+
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {
+                "kind": st.sampled_from(["article", "exercise", "audio"]),
+                "languages": st.sampled_from([["en"], ["es"], ["en-GB"]]),
+                "evidence": st.sampled_from([None, "guideline", "trial", "expert"]),
+                "editorial_rank": st.sampled_from([None, None, 1, 2]),
+            }
+        ),
+        max_size=20,
+    )
+)
+def test_the_order_is_the_one_of_its_definition(entries: list[dict[str, Any]]) -> None:
+    """By rank, then dealt out by kind and language in rounds, then the stronger evidence, then the id."""
+    shelf = [resource(f"r{number:02}", **fields) for number, fields in enumerate(entries)]
+    stronger = [*Evidence, None]
+    rounds: Counter[object] = Counter()
+    places = {}
+    for each in sorted(
+        shelf, key=lambda it: (it.editorial_rank or math.inf, stronger.index(it.evidence), it.id)
+    ):
+        rank, kind = each.editorial_rank or math.inf, (each.kind, each.languages[0])
+        places[each.id] = (rank, rounds[rank, kind], stronger.index(each.evidence), each.id)
+        rounds[rank, kind] += 1
+    ranker = Ranker(shelf)
+    by_score = np.argsort(-ranker._editorial.base(np.arange(len(shelf))))
+    assert [ranker.shelf.resources[row].id for row in by_score] == sorted(places, key=places.__getitem__)

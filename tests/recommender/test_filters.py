@@ -8,6 +8,7 @@ import numpy as np
 from recommender.exchange import shipped
 from recommender.filters import Filters
 from recommender.query import Query
+from recommender.shelf import Shelf
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 RARE = "zz_rare_words"
@@ -16,7 +17,7 @@ RARE = "zz_rare_words"
 def test_what_was_asked_before_makes_no_difference() -> None:
     """Filters that answered many questions say of each what fresh ones say."""
     resources = shipped()
-    used = Filters(resources)
+    used = Filters(Shelf(resources))
     topics: tuple[frozenset[str], ...] = (frozenset(), frozenset({"sleep"}), frozenset({RARE}))
     languages: tuple[frozenset[str], ...] = (frozenset(), frozenset({"es-MX"}))
     locales, regions = (None, "en-GB", "de"), (None, "GB", "ZZ")
@@ -28,12 +29,12 @@ def test_what_was_asked_before_makes_no_difference() -> None:
     ]
     for _ in range(2):
         for question in questions:
-            assert np.array_equal(used.listed(question, NOW), Filters(resources).listed(question, NOW))
+            assert np.array_equal(used.listed(question, NOW), Filters(Shelf(resources)).listed(question, NOW))
 
 
 def test_nothing_is_kept_of_a_call_but_words_of_the_catalogue() -> None:
     """A topic, a language or a place that only the call has is gone with it."""
-    filters = Filters(shipped())
+    filters = Filters(Shelf(shipped()))
     for question in (
         Query(context_topics=(RARE, "sleep")),
         Query(topics=frozenset({RARE})),

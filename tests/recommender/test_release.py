@@ -1,7 +1,9 @@
+import hashlib
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from scipy import sparse
 
 from recommender.errors import CorruptRelease
 from recommender.profile import Features
+from recommender.registry import ReleaseRecord
 from recommender.release import (
     Manifest,
     Release,
@@ -17,6 +20,7 @@ from recommender.release import (
     ShardRecord,
     TrainingConfig,
     features_digest,
+    manifest_json,
     release_digest,
 )
 from recommender.release_files import delete, load, save, stored
@@ -46,9 +50,10 @@ def release(shards: int = 2, features: Features = FEATURES) -> Release:
         for shard in made
     )
     names = features_digest(features, topics)
-    digest = release_digest(CONFIG, names, [record.digest for record in records])
+    config = CONFIG.model_copy(update={"shards": shards})
+    digest = release_digest(config, names, [record.digest for record in records])
     manifest = Manifest(
-        digest=digest, config=CONFIG, features_digest=names, shards=records, libraries={}, created_at=NOW
+        digest=digest, config=config, features_digest=names, shards=records, libraries={}, created_at=NOW
     )
     return Release(made, features, topics, manifest)
 
@@ -121,11 +126,75 @@ def test_changed_names_and_settings_are_noticed(tmp_path: Path) -> None:
         load(str(tmp_path))
 
 
+def registered(release_: Release, sha256: str | None = None) -> ReleaseRecord:
+    """What the registry knows of a release; its manifest as it is, if nothing else is said."""
+    manifest_sha256 = sha256 or hashlib.sha256(manifest_json(release_.manifest)).hexdigest()
+    return ReleaseRecord("one", "promoted", release_.manifest.digest, 0, {}, 0, 0, manifest_sha256)
+
+
+def test_another_whole_release_is_noticed(tmp_path: Path) -> None:
+    """Files that fit together but are of another release than the registered one raise CorruptRelease."""
+    ours, other = release(shards=2), release(shards=1)
+    save(other, str(tmp_path))
+    assert load(str(tmp_path)).manifest == other.manifest
+    with pytest.raises(CorruptRelease, match="another release"):
+        load(str(tmp_path), replace(registered(ours), manifest_sha256=None))
+    save(ours, str(tmp_path))
+    assert load(str(tmp_path), registered(ours)).manifest == ours.manifest
+
+
+@pytest.mark.parametrize(
+    "changed", [{"rows_root": "00"}, {"people": 2}, {"read_until": 7}, {"metrics": {"ndcg@10": 1.0}}]
+)
+def test_what_a_manifest_says_beside_its_digest_is_checked(tmp_path: Path, changed: dict[str, Any]) -> None:
+    """Whose rows it learned from, how many people, until when and how well: none can be changed unnoticed once registered."""
+    whole = release()
+    save(whole, str(tmp_path))
+    path = tmp_path / "manifest.json"
+    written = json.loads(path.read_text())
+    if changed.keys() <= written["shards"][0].keys():
+        written["shards"][0] |= changed
+    else:
+        written |= changed
+    path.write_text(json.dumps(written, indent=2))
+    assert load(str(tmp_path)).manifest != whole.manifest
+    assert load(str(tmp_path), replace(registered(whole), manifest_sha256=None)).manifest != whole.manifest
+    with pytest.raises(CorruptRelease, match="not the one that was registered"):
+        load(str(tmp_path), registered(whole))
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+def test_numbers_that_are_not_finite_are_noticed(tmp_path: Path, number: float) -> None:
+    """Arrays that match their digests but cannot be ranked with raise CorruptRelease."""
+    whole = release(shards=1)
+    whole.shards[0].resource_biases[1] = number
+    record = whole.manifest.shards[0].model_copy(update={"digest": whole.shards[0].digest})
+    digest = release_digest(whole.manifest.config, whole.manifest.features_digest, [record.digest])
+    manifest = whole.manifest.model_copy(update={"shards": (record,), "digest": digest})
+    save(replace(whole, manifest=manifest), str(tmp_path))
+    with pytest.raises(CorruptRelease, match=r"shard-0\.safetensors holds numbers that are not finite"):
+        load(str(tmp_path))
+
+
+@pytest.mark.parametrize("shards", [(), (0, 0)])
+def test_as_many_shards_as_were_made_are_there(tmp_path: Path, shards: tuple[int, ...]) -> None:
+    """A manifest that lists none, or more than its settings say, raises CorruptRelease."""
+    whole = release(shards=1)
+    records = tuple(whole.manifest.shards[number] for number in shards)
+    digest = release_digest(
+        whole.manifest.config, whole.manifest.features_digest, [each.digest for each in records]
+    )
+    manifest = whole.manifest.model_copy(update={"shards": records, "digest": digest})
+    save(replace(whole, shards=whole.shards * len(shards), manifest=manifest), str(tmp_path))
+    with pytest.raises(CorruptRelease, match="not as many shards"):
+        load(str(tmp_path))
+
+
 def test_arrays_of_other_shapes_are_noticed(tmp_path: Path) -> None:
     """A shard whose digest is right but whose rows are not those of the names raises CorruptRelease."""
     wrong = release(features=Features(("a", "b"), ("grief", "sleep")))
     names = features_digest(FEATURES, TOPICS)
-    digest = release_digest(CONFIG, names, wrong.manifest.shard_digests)
+    digest = release_digest(wrong.manifest.config, names, wrong.manifest.shard_digests)
     manifest = wrong.manifest.model_copy(update={"features_digest": names, "digest": digest})
     save(Release(wrong.shards, FEATURES, TOPICS, manifest), str(tmp_path))
     with pytest.raises(CorruptRelease, match="shape"):
