@@ -108,7 +108,7 @@ async def _insist(client: Any, task: Task[Any], future: Any) -> Any:
 
 
 def _try(task: Task[T]) -> Tried[T]:
-    """Do a task; Dask writes what a task raises in its logs, with what the task was given."""
+    """Do a task; Dask keeps the words of what a task raises, be it a database's error with what it was asked."""
     try:
         return Tried(task(quietly))
     except BaseException as error:  # noqa: BLE001  raised where the result is taken

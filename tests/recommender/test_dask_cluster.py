@@ -143,12 +143,14 @@ def test_workers_that_always_die_are_given_up(cluster: Any, workers: Workers, tm
 
 @pytest.mark.parametrize("error", [NotEnoughData("nobody"), OSError(28, "full"), SystemExit(3)], ids=repr)
 def test_a_tasks_own_error_is_raised(cluster: Any, workers: Workers, error: BaseException) -> None:
-    """As itself, be it one that Dask raises as well or one that would end a worker; nothing stays on the cluster."""
+    """As itself, be it one that Dask raises as well or one that would end a worker; the cluster keeps not even its words."""
     tasks: list[Task[int]] = [Raising(error), Square(4)]
     with pytest.raises(type(error)) as raised:
         run(tasks, workers, quietly)
     assert raised.value.args == error.args
     assert_empty(cluster)
+    kept = [each.exception_text for each in cluster.scheduler.erred_tasks]
+    assert repr(error) not in kept
 
 
 def assert_empty(cluster: Any) -> None:
