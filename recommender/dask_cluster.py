@@ -22,7 +22,9 @@ from recommender.progress import quietly
 T = TypeVar("T")
 
 PATIENCE_S = 300.0
-"""Seconds that a cluster may be without any worker, or without an answer; Dask itself waits as long for a silent worker."""
+"""Seconds that a cluster may be without any worker; Dask itself waits as long for one that is silent."""
+ANSWER_S = 60.0
+"""Seconds that a scheduler gets to say which workers there are."""
 LOOK_S = 5.0
 """Seconds after which, when nothing arrived, the workers are looked for."""
 
@@ -122,7 +124,7 @@ async def _ended(client: Any, asked: Collection[asyncio.Task[Any]]) -> set[async
         ended, _ = await asyncio.wait(asked, timeout=LOOK_S, return_when=asyncio.FIRST_COMPLETED)
         if ended:
             return ended
-        if await asyncio.wait_for(client.nthreads(), PATIENCE_S):
+        if await asyncio.wait_for(client.nthreads(), ANSWER_S):
             seen = time.monotonic()
         elif time.monotonic() - seen > PATIENCE_S:
             raise WorkersLost(f"the cluster has had no worker for {PATIENCE_S:.0f} seconds")

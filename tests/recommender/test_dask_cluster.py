@@ -223,12 +223,13 @@ def test_a_scheduler_that_is_lost_in_the_middle(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: signal.Signals
 ) -> None:
     """Whether it is gone or says nothing any more, ClusterUnreachable is raised, with its address."""
-    monkeypatch.setattr(dask_cluster, "PATIENCE_S", 1.0)
     monkeypatch.setattr(dask_cluster, "LOOK_S", 0.1)
     with started(tmp_path, workers=1) as cluster, ThreadPoolExecutor(1) as trainings:
         training = trainings.submit(run, [Waiting(tmp_path / "go", 0)] * 2, cluster.workers, quietly)
         while not (tmp_path / "begun-0").exists() and not training.done():
             time.sleep(0.1)
+        assert not training.done()
+        monkeypatch.setattr(dask_cluster, "ANSWER_S", 1.0)
         os.kill(cluster.scheduler.pid, how)
         with pytest.raises(ClusterUnreachable, match=cluster.address):
             training.result(timeout=120)
