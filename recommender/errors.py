@@ -3,8 +3,8 @@
 RecommenderError
 ├── NotEnoughData       there is too little to train on
 ├── StoreUnreachable    where releases are kept does not answer
-├── ClusterUnreachable  nobody listens where shards should be trained
-├── WorkersLost         processes that train died, again and again
+├── ClusterUnreachable  nobody listens where shards should be trained, or no longer
+├── WorkersLost         processes that train died, again and again, or none is left
 └── CorruptRelease      the stored bytes of a release are not what was saved
 """
 
@@ -22,11 +22,11 @@ class StoreUnreachable(RecommenderError):
 
 
 class ClusterUnreachable(RecommenderError):
-    """Nobody listens where shards should be trained."""
+    """Nobody listens where shards should be trained, or no longer."""
 
 
 class WorkersLost(RecommenderError):
-    """Processes that train died, again and again."""
+    """Processes that train died, again and again, or none is left."""
 
 
 class CorruptRelease(RecommenderError):

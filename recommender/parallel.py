@@ -1,13 +1,13 @@
 """Tasks side by side: in this process, in processes of this machine, on a Dask cluster or on a Ray cluster.
 
-All of it goes through joblib, so the same tasks run everywhere. A task is a pure function of what it is given and what
+joblib hands them over, but for Dask (`recommender.dask_cluster`). A task is a pure function of what it is given and what
 it reads; so neither where it runs nor how often it is tried changes what comes out.
 """
 
 import os
 import socket
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from tempfile import TemporaryDirectory
 from threading import Lock
 from typing import Any, TypeVar
@@ -16,7 +16,7 @@ from joblib import Parallel, delayed, parallel_config
 from joblib.externals.loky import BrokenProcessPool, cpu_count
 
 from recommender.errors import ClusterUnreachable, WorkersLost
-from recommender.progress import Progress
+from recommender.progress import Progress, quietly
 from recommender.workers import Workers
 
 T = TypeVar("T")
@@ -33,35 +33,53 @@ def run(tasks: Sequence[Task[T]], workers: Workers, progress: Progress) -> list[
     """Run tasks and return their results in order; the first exception of a task is raised.
 
     Raises:
-        ClusterUnreachable: nobody listens at the address of the cluster.
-        WorkersLost: the workers died each time.
+        ClusterUnreachable: nobody listens at the address of the cluster, or no longer.
+        WorkersLost: the workers died each time, or none is left.
     """
     jobs = min(workers.jobs or cpu_count(), len(tasks)) if workers.backend == "processes" else -1
     if jobs in {0, 1}:
         return [task(_part_of(progress, number, len(tasks))) for number, task in enumerate(tasks)]
     _call(workers.address)
-    with _connected(workers):
-        return _persistently(tasks, workers, jobs, progress)
-
-
-def _persistently(tasks: Sequence[Task[T]], workers: Workers, jobs: int, progress: Progress) -> list[T]:
-    """Do again what was under way in workers that died."""
     done: dict[int, T] = {}
+
+    def keep(number: int, result: T) -> None:
+        done[number] = result
+        progress("training", len(done) / len(tasks))
+
+    if workers.backend == "dask":
+        from recommender.dask_cluster import outcomes  # noqa: PLC0415  an extra
+
+        with closing(outcomes(tasks, workers.address)) as coming:
+            for number, tried in coming:
+                keep(number, tried.result())
+    else:
+        with _connected(workers):
+            _persistently(tasks, workers, jobs, done.keys(), keep)
+    return [done[number] for number in range(len(tasks))]
+
+
+def _persistently(
+    tasks: Sequence[Task[T]],
+    workers: Workers,
+    jobs: int,
+    done: Collection[int],
+    keep: Callable[[int, T], None],
+) -> None:
+    """Do again what was under way in workers that died."""
     for _ in range(ATTEMPTS):
         waiting = [number for number in range(len(tasks)) if number not in done]
         try:
             with _backend(workers), Parallel(n_jobs=jobs, return_as=_as_they_come(workers)) as parallel:
                 for number, result in parallel(delayed(_numbered)(n, tasks[n]) for n in waiting):
-                    done[number] = result
-                    progress("training", len(done) / len(tasks))
+                    keep(number, result)
         except _died(workers):
             continue
-        return [done[number] for number in range(len(tasks))]
+        return
     raise WorkersLost(f"workers died {ATTEMPTS} times")
 
 
 def _numbered(number: int, task: Task[T]) -> tuple[int, T]:
-    return number, task(lambda _step, _part: None)
+    return number, task(quietly)
 
 
 def _part_of(progress: Progress, number: int, of: int) -> Progress:
@@ -98,7 +116,7 @@ _ray_users = 0
 
 @contextmanager
 def _connected(workers: Workers) -> Iterator[None]:
-    """Hold on to a Ray cluster, for as long as there are tasks; the other backends connect each time they try.
+    """Hold on to a Ray cluster, for as long as there are tasks; processes are started each time they are tried.
 
     A process that stays connected is ended by Ray when the cluster goes, whatever it does by then.
     """
@@ -160,12 +178,6 @@ def _backend(workers: Workers) -> Iterator[None]:
             # No arrays in shared files: what a task carries stays in the pipe to the process that does it.
             with parallel_config("loky", max_nbytes=None):
                 yield
-        case "dask":
-            from distributed import Client  # noqa: PLC0415  an extra
-
-            client = Client(workers.address or None, set_as_default=False)  # type: ignore[no-untyped-call]  # Dask leaves it untyped
-            with client, parallel_config("dask", client=client):
-                yield
         case "ray":
             from ray.util.joblib import register_ray  # noqa: PLC0415  an extra
 
@@ -179,11 +191,6 @@ def _died(workers: Workers) -> tuple[type[BaseException], ...]:
     match workers.backend:
         case "processes":
             return (BrokenProcessPool,)
-        case "dask":
-            from distributed.comm.core import CommClosedError  # noqa: PLC0415  an extra
-            from distributed.scheduler import KilledWorker  # noqa: PLC0415
-
-            return KilledWorker, CommClosedError
         case _:
             from ray.exceptions import RayActorError, WorkerCrashedError  # noqa: PLC0415  an extra
 

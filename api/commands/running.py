@@ -17,7 +17,7 @@ from api.schema import SchemaOutdated
 from api.service import Service
 from api.settings import PREFIX, Settings, SettingsError, load
 from consent.register import RegisterUnreadable
-from recommender.errors import ClusterUnreachable
+from recommender.errors import ClusterUnreachable, WorkersLost
 from recommender.progress import Progress
 
 T = TypeVar("T")
@@ -93,7 +93,7 @@ def with_service(
         return asyncio.run(run())
     except ClusterUnreachable as wrong:
         raise Failed(f"{wrong}: is {PREFIX}TRAINING_CLUSTER right?") from None
-    except (SchemaOutdated, NoSuchApp, RegisterUnreadable) as known:
+    except (SchemaOutdated, NoSuchApp, RegisterUnreadable, WorkersLost) as known:
         raise Failed(str(known)) from None
     except DBAPIError as error:
         raise _unreachable(error) from None

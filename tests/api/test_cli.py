@@ -16,12 +16,14 @@ from zipfile import ZipFile
 
 import httpx
 import pytest
+from distributed import LocalCluster
 from typer.testing import CliRunner, Result
 
 from api import jobs, keys, serving, training
 from api.app import create_app
 from api.cli import app
 from api.service import Service
+from recommender import dask_cluster
 from recommender.exchange import shipped, write_csv, write_jsonl
 from tests.api import community
 from tests.conftest import APP, SECRET, settings_for
@@ -208,7 +210,7 @@ def test_an_app_that_is_not_registered_is_told(registered: Shell) -> None:
         )
 
 
-def test_training_erasing_and_exporting(registered: Shell) -> None:
+def test_training_erasing_and_exporting(registered: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     """Too little data is told; then a model is promoted; a person's export holds all, and nothing once they are erased."""
     assert registered("catalog", "import", "--app", APP).exit_code == 0
     too_little = registered("train", "--app", APP)
@@ -221,6 +223,15 @@ def test_training_erasing_and_exporting(registered: Shell) -> None:
     assert lost.exit_code == 1
     assert "no training cluster answers at tcp://127.0.0.1:1" in said(lost)
     assert "is ASSENT_TRAINING_CLUSTER right?" in said(lost)
+    monkeypatch.setattr(dask_cluster, "PATIENCE_S", 0.5)
+    monkeypatch.setattr(dask_cluster, "LOOK_S", 0.1)
+    with LocalCluster(  # type: ignore[no-untyped-call]  # Dask leaves it untyped
+        n_workers=0, processes=False, protocol="tcp", dashboard_address="127.0.0.1:0"
+    ) as idle:
+        nobody["ASSENT_TRAINING_CLUSTER"] = idle.scheduler_address
+        alone = registered("train", "--app", APP, ASSENT_TRAINING_SHARDS="2", **nobody)
+    assert alone.exit_code == 1
+    assert "the cluster has had no worker for" in said(alone)
     trained = registered("train", "--app", APP)
     assert trained.exit_code == 0
     assert "promoted: " in said(trained)

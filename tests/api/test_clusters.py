@@ -1,19 +1,27 @@
 """Shards trained on a cluster: a real Dask cluster of two processes that read PostgreSQL themselves, or a Ray cluster."""
 
 import asyncio
+import contextlib
 import importlib.util
+import os
+import signal
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from api import administration
+from api import administration, training
+from api.consented import ConsentedEvents
 from api.loading import release_url
 from api.service import Service
 from api.training import train_app
 from recommender import release_files as releases
 from recommender.exchange import shipped
+from recommender.history import History
+from recommender.parts import Part
 from recommender.release import Manifest
 from tests.api import community
 from tests.conftest import APP, settings_for
@@ -51,6 +59,23 @@ async def populated(url: str, folder: Path) -> None:
     await service.close()
 
 
+@dataclass(frozen=True)
+class DeadlyEvents(ConsentedEvents):
+    """Events whose first reading elsewhere ends the process that read them, before it has trained its shard."""
+
+    here: int
+    """The process that is left alive."""
+    died: Path
+
+    def __call__(self, part: Part) -> History:
+        found = super().__call__(part)
+        if os.getpid() != self.here:
+            with contextlib.suppress(FileExistsError):
+                self.died.touch(exist_ok=False)
+                os.kill(os.getpid(), signal.SIGKILL)
+        return found
+
+
 # Dask leaves sockets to the garbage collector when it closes.
 @pytest.mark.filterwarnings("default::ResourceWarning", "default::pytest.PytestUnraisableExceptionWarning")
 @ON_POSTGRESQL
@@ -59,6 +84,24 @@ async def test_a_dask_cluster_trains_the_same_bytes(database_url: str, tmp_path:
     await populated(database_url, tmp_path)
     here = await trained(database_url, tmp_path)
     there = await trained(database_url, tmp_path, training_backend="dask", training_cluster=dask)
+    assert there.digest == here.digest
+    assert there.shards == here.shards
+    assert there.check == here.check
+
+
+@pytest.mark.filterwarnings("default::ResourceWarning", "default::pytest.PytestUnraisableExceptionWarning")
+@ON_POSTGRESQL
+async def test_a_dask_worker_that_dies_changes_no_byte(
+    database_url: str, tmp_path: Path, dask: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that is killed in the middle of a shard costs time alone: the release is the one of this process."""
+    await populated(database_url, tmp_path)
+    here = await trained(database_url, tmp_path)
+    died = tmp_path / "died"
+    deadly = partial(DeadlyEvents, here=os.getpid(), died=died)
+    monkeypatch.setattr(training, "ConsentedEvents", deadly)
+    there = await trained(database_url, tmp_path, training_backend="dask", training_cluster=dask)
+    assert died.exists()
     assert there.digest == here.digest
     assert there.shards == here.shards
     assert there.check == here.check
