@@ -12,6 +12,7 @@ import asyncio
 import hashlib
 import hmac
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ from consent.pseudonyms import derived_key, new_id
 from recommender import registry, store
 from recommender import release_files as releases
 from recommender.errors import CorruptRelease, NotEnoughData, StoreUnreachable
+from recommender.parsed import parsed
 from recommender.parts import shard_of
 from recommender.profile import Features
 from recommender.progress import Progress, quietly
@@ -88,23 +90,28 @@ async def train_app(
     # From here on, who granted until now and takes it back has this training overtaken.
     async with service.database.write(app_id) as connection:
         state = await registry.begin_reading(connection, app_id, until)
-        resources = await store.list_resources(connection, app_id)
+        rows = await store.resource_rows(connection, app_id)
         record = await registry.find_release(connection, app_id, state.promoted) if state.promoted else None
     served = None
     # What learned from somebody who left since is no measure for anything: it may be better for knowing them.
     if record is not None and record.unlearn_epoch == state.unlearn_epoch:
         served = await asyncio.to_thread(_served, service, app_id, record)
-    # Words of the catalogue alone: a topic that only people name would tell of them.
-    topics = sorted({topic for each in resources for topic in each.topics})
-    features = Features(tuple(sorted(each.id for each in resources)), tuple(topics))
-    recipe = Recipe(
-        features,
-        topic_matrix(sorted(resources, key=lambda each: each.id), features),
-        service.settings.training,
-        commitment_key(service, app_id),
-    )
+    recipe = await asyncio.to_thread(_recipe, service, app_id, rows)
     plan = _Plan(state.unlearn_epoch, until, recipe, served=served)
     return await _carry_out(service, app_id, plan, progress, held)
+
+
+def _recipe(service: Service, app_id: str, rows: Sequence[tuple[str, str]]) -> Recipe:
+    """What an app's model is trained as. A row that cannot be read must not keep others' data from being unlearned: it is left out."""
+    catalogue = parsed(rows)
+    if catalogue.unreadable:
+        log.warning("%s: %d resources cannot be read and are left out", app_id, catalogue.unreadable)
+    resources = sorted(catalogue.resources.values(), key=lambda each: each.id)
+    # Words of the catalogue alone: a topic that only people name would tell of them.
+    topics = sorted({topic for each in resources for topic in each.topics})
+    features = Features(tuple(each.id for each in resources), tuple(topics))
+    matrix = topic_matrix(resources, features)
+    return Recipe(features, matrix, service.settings.training, commitment_key(service, app_id))
 
 
 async def unlearn_app(

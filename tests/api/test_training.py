@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from api import administration, erasing, people, training
 from api.database import INGEST
@@ -15,6 +16,7 @@ from consent.changes import Request
 from consent.ledger import Change, Choice
 from consent.purposes import Purpose
 from recommender import events, registry
+from recommender import release_files as releases
 from recommender.events import Incoming
 from recommender.exchange import shipped
 from recommender.registry import ModelState, ReleaseRecord
@@ -176,6 +178,22 @@ HISTORIES: Sequence[tuple[str, tuple[tuple[str, int], ...]]] = tuple(
         [("box-breathing", "body-scan", "worry-time"), ("body-scan", "worry-time", "box-breathing")] * 6
     )
 )
+
+
+@ON_SQLITE
+async def test_a_resource_that_cannot_be_read_keeps_nobody_from_being_unlearned(service: Service) -> None:
+    """A training leaves it out, and what people did with it; everything else is learned from."""
+    await community.settle_in(service)
+    spoiled = shipped()[0].id
+    async with service.database.write(APP) as connection:
+        statement = "UPDATE resource SET body = 'not json' WHERE resource_id = :id"
+        await connection.execute(text(statement), {"id": spoiled})
+    outcome = await train_app(service, APP)
+    assert outcome.release_id is not None
+    path = release_url(service.settings.releases_url, APP, outcome.release_id)
+    names = (await asyncio.to_thread(releases.load, path)).features.resources
+    assert spoiled not in names
+    assert set(names) == {each.id for each in shipped()} - {spoiled}
 
 
 @ON_SQLITE
