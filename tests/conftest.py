@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import functools
+import gc
 import os
 import shutil
 import socket
@@ -51,6 +52,13 @@ class Clock:
     def forward(self, *, days: float) -> None:
         """Let days pass."""
         self.ahead += int(days * 86_400_000_000)
+
+
+@pytest.fixture
+def garbage_collected() -> Iterator[None]:
+    """Collect what a test left, while warnings are still filtered as it says."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="session")

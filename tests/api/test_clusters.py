@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import importlib.util
 import os
 import signal
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ from recommender.parts import Part
 from recommender.release import Manifest
 from tests.api import community
 from tests.conftest import APP, settings_for
+from tests.on_ray import on_ray
 
 ON_POSTGRESQL = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
@@ -107,7 +107,7 @@ async def test_a_dask_worker_that_dies_changes_no_byte(
     assert there.check == here.check
 
 
-@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed here")
+@on_ray
 @ON_POSTGRESQL
 async def test_a_ray_cluster_trains_the_same_bytes(database_url: str, tmp_path: Path) -> None:
     """The same on a Ray cluster of this machine."""

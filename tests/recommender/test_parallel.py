@@ -1,7 +1,6 @@
 """Tasks in other processes: the same results wherever they run, and what a dead worker left is done again."""
 
 import contextlib
-import importlib.util
 import os
 import signal
 import socket
@@ -27,17 +26,11 @@ from recommender.progress import Progress, quietly
 from recommender.release import Recipe, TrainingConfig
 from recommender.training import Given, train, train_checked
 from recommender.workers import HERE, Workers
+from tests.on_ray import on_ray
 from tests.recommender.histories import catalogue, events, history
 from tests.recommender.test_training import NOW
 
 TWO = Workers(jobs=2)
-NEEDS_RAY = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed here")
-# Ray tells of its future, and leaves processes that it started to the garbage collector.
-RAY_WARNS = pytest.mark.filterwarnings(
-    "default:Tip:FutureWarning",
-    "default::ResourceWarning",
-    "default::pytest.PytestUnraisableExceptionWarning",
-)
 
 
 @dataclass(frozen=True)
@@ -95,8 +88,7 @@ def test_a_killed_worker_is_replaced(tmp_path: Path) -> None:
     assert (tmp_path / "3").read_bytes() == b"xx"
 
 
-@NEEDS_RAY
-@RAY_WARNS
+@on_ray
 def test_a_killed_worker_of_a_ray_cluster_is_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -112,8 +104,7 @@ def test_a_killed_worker_of_a_ray_cluster_is_replaced(
         assert list(Path(place).iterdir()) == []
 
 
-@NEEDS_RAY
-@RAY_WARNS
+@on_ray
 def test_two_trainings_of_one_process_share_a_connection(tmp_path: Path) -> None:
     """The first that ends leaves the other its cluster; the last one closes it."""
     import ray  # noqa: PLC0415  an extra
@@ -145,8 +136,7 @@ def test_an_address_where_nobody_listens(backend: Literal["dask", "ray"], scheme
             run([Square(1), Square(2)], Workers(backend=backend, address=address), quietly)
 
 
-@NEEDS_RAY
-@RAY_WARNS
+@on_ray
 def test_a_ray_cluster_that_runs_already_is_used(tmp_path: Path) -> None:
     """By its address; it goes on running when the tasks are done."""
     with tempfile.TemporaryDirectory(prefix="ray-") as place, started_ray(place) as address:
