@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api import loading, proving, releasing
-from api.loading import DAMAGED, LEFT_OUT, Served, release_url
+from api.loading import DAMAGED, LEFT_OUT, Loading, Served, release_url
 from api.models import UNREAD, Models, NotServed
 from api.service import Service
 from recommender import registry, store
 from recommender import release_files as releases
 from recommender.catalog import Resource
 from recommender.errors import CorruptRelease, StoreUnreachable
+from recommender.registry import ModelState
 from tests.api import community
 from tests.api.witness import ON_SQLITE
 from tests.conftest import APP, OTHER_APP, Caller, catalogue, serving
@@ -290,16 +290,16 @@ async def test_a_row_that_is_put_right_by_hand_is_read_again(
 
 @pytest.fixture
 def failing(monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """The apps whose rows raise something when they are read."""
+    """The apps for which something is raised when what they are served with is read."""
     apps: set[str] = set()
-    original = store.resource_rows
+    original = Loading.current
 
-    async def rows(connection: AsyncConnection, app_id: str) -> list[tuple[str, str]]:
-        if app_id in apps:
+    async def current(self: Loading, state: ModelState, before: Served | None) -> Served:
+        if state.app_id in apps:
             raise ValueError("of whatever kind")
-        return await original(connection, app_id)
+        return await original(self, state, before)
 
-    monkeypatch.setattr(store, "resource_rows", rows)
+    monkeypatch.setattr(Loading, "current", current)
     return apps
 
 
