@@ -65,7 +65,6 @@ class SignalTable:
         name: the table's name, also in counts and receipts.
         metadata: where it is declared.
         columns: what an event holds beside the person, the signal and its id.
-        order: the columns' names, and `event_id`, that put one person's events in a stable order of time.
         newest: the column of time.
         arrived: the column that tells when an event came in.
         times: the columns that hold microseconds, UTC.
