@@ -90,6 +90,7 @@ class Models:
         await self._look()
         if reading := self._under_way.get(app_id):
             await asyncio.wait([reading])
+            await self._look()  # the reading may have outlasted the lease of the look that began it
         served = self.of(app_id)
         if served is None:
             raise NotServed(UNREAD)

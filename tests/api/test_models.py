@@ -288,6 +288,23 @@ async def test_a_row_that_is_put_right_by_hand_is_read_again(
     assert models.faults == {}
 
 
+@ON_SQLITE
+async def test_what_took_longer_to_read_than_a_lease_is_served(
+    models: Models, ticking: Ticking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever waited for it gets it, and no error."""
+    original = Loading.current
+
+    async def slowly(self: Loading, state: ModelState, before: Served | None) -> Served:
+        served = await original(self, state, before)
+        ticking.now += 2 * LEASE_S
+        return served
+
+    monkeypatch.setattr(Loading, "current", slowly)
+    assert (await models.load(APP)).ranker.shelf.resources
+    assert models.of(APP) is not None
+
+
 @pytest.fixture
 def failing(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """The apps for which something is raised when what they are served with is read."""
