@@ -15,7 +15,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help: ## Say what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
 
-$(READY): requirements-build.lock requirements.lock pyproject.toml recommender/kernels/compiled.pyx recommender/kernels/lists.c recommender/kernels/lists.h recommender/kernels/lanes.h
+$(READY): requirements-build.lock requirements.lock pyproject.toml recommender/kernels/compiled.pyx recommender/kernels/lists.c recommender/kernels/standings.c $(wildcard recommender/kernels/*.h)
 	@echo "Setting up a virtual environment in $(VENV) (a few minutes the first time) ..."
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 14) else "Python 3.11, 3.12 or 3.13 is needed, this is %d.%d. Say which: make PYTHON=python3.12" % v)'
 	@$(PYTHON) -m venv $(VENV)

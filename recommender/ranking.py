@@ -28,7 +28,7 @@ from recommender.lines import SIGNAL_IDS, SIGNAL_NUMBERS, Lines, Weighing, read_
 from recommender.query import CONTEXT, SOMETHING_NEW, Floats, HistoryEvent, Query, Ranking, Rows, Strategy
 from recommender.release import Release
 from recommender.scoring import Scorer
-from recommender.selection import best, diversified, listed, places_of
+from recommender.selection import best, diversified, places_of, rows_in
 from recommender.shelf import Shelf, topic_matrix
 from recommender.similarity import Similarity
 
@@ -52,9 +52,11 @@ class _Scored:
     strategy: Strategy
     unit: float
     scores: Floats
-    """(lists, R) minus infinity for what is not in a list."""
-    parts: Floats | None
+    """(lists, R) minus infinity for what is not in a list; of the list asked for alone, where there are `others`."""
+    parts: Floats | None = None
     """(lines, D) what each line adds to the profile of the list asked for; None when that is the editors' list."""
+    others: Floats | None = None
+    """(lists - 1, D) the profiles of the other lists, where nothing needs their scores."""
 
 
 @dataclass(slots=True)
@@ -64,10 +66,6 @@ class _Head:
     rows: Rows
     scores: Floats
     moved: dict[str, Floats]
-    ranks: Rows
-    """(lists - 1, n) their places in the other lists."""
-    instead: Rows
-    """(lists - 1, n) what stands in the place of each there; -1 for the same, or for nothing."""
     propensities: Floats | None
 
 
@@ -126,10 +124,13 @@ class Ranker:
         used = [number for number in map(SIGNAL_NUMBERS.__getitem__, permitted) if number in looked_at]
         removed = used if query.explain == "full" else []
         without = np.array([_NONE, *removed])
-        scored = self._scored(told, query, without, now)
-        self._leave_out(scored.scores, hidden, without, query)
+        listed = self._listed(query, now)
+        scored = self._scored(told, query, without, listed, in_full=bool(rules) or query.diversity > 0)
+        if hidden:
+            kernels.hide(hidden, without[: len(scored.scores)], scored.scores)
         by_rule = self._adjustments.add(scored.scores, rules, without) if rules else {}
-        head = self._head(scored.scores, query, random)
+        head = self._head(scored.scores[0], query, random)
+        ranks, instead = self._elsewhere(scored, head.rows, listed, hidden, without[1:], query)
         base, values, nearby = self._reasons(scored, head.rows, query)
         added = nearby | {name: by_list[0, head.rows] for name, by_list in by_rule.items()} | head.moved
         first, grouped = 0, told.grouped
@@ -149,8 +150,8 @@ class Ranker:
             grouped=[_LINE_NAMES[number] for number in grouped],
             receipts=granted,
             without=[SIGNAL_IDS[number] for number in removed],
-            ranks=head.ranks,
-            instead=head.instead,
+            ranks=ranks,
+            instead=instead,
             propensities=head.propensities,
             signals_used=tuple(SIGNAL_IDS[number] for number in used),
             signals_withheld=withheld,
@@ -177,22 +178,34 @@ class Ranker:
         index = self.shelf.features.topic_index
         return [index[topic] for topic in dict.fromkeys(query.context_topics) if topic in index]
 
-    def _scored(self, told: Lines, query: Query, without: Rows, now: datetime) -> _Scored:
-        """Score the list made without each of some signals, the first of them without none."""
-        scorer, listed = self._scorer, self._filters.listed(query, now)
-        personal = [False]
+    def _listed(self, query: Query, now: datetime) -> NDArray[np.bool_]:
+        """(R,) what may be listed, whatever the person shared."""
+        listed = self._filters.listed(query, now)
+        if query.exclude:
+            listed = listed.copy()
+            listed[self.shelf.rows_of(query.exclude)] = False
+        return listed
+
+    def _scored(
+        self, told: Lines, query: Query, without: Rows, listed: NDArray[np.bool_], *, in_full: bool
+    ) -> _Scored:
+        """Score the list made without each of some signals, the first of them without none; `in_full` every one."""
+        scorer, personal = self._scorer, [False]
         if scorer is not None and len(told.columns):
             weights = told.weights(without, scorer.weighing)
             vectors, parts, personal = scorer.vectors(weights, told.columns)
         if scorer is None or not any(personal):
             editors = np.tile(self._editors(query, listed), (len(without), 1))
-            return _Scored(Strategy.EDITORIAL, EDITORIAL_UNIT, editors, None)
+            return _Scored(Strategy.EDITORIAL, EDITORIAL_UNIT, editors)
+        if all(personal) and not in_full:
+            scores = scorer.scores(vectors[:1], listed)
+            return _Scored(Strategy.PERSONALISED, scorer.unit, scores, parts, vectors[1:])
         scores = scorer.scores(vectors, listed)
         if not all(personal):
             scores[~np.array(personal)] = self._editors(query, listed)
         # Others may be personal even so, where a signal that says nothing filled the windows.
         if not personal[0]:
-            return _Scored(Strategy.EDITORIAL, EDITORIAL_UNIT, scores, None)
+            return _Scored(Strategy.EDITORIAL, EDITORIAL_UNIT, scores)
         return _Scored(Strategy.PERSONALISED, scorer.unit, scores, parts)
 
     def _editors(self, query: Query, listed: NDArray[np.bool_]) -> Floats:
@@ -213,13 +226,6 @@ class Ranker:
                 hidden[signal] = hidden.get(signal, []) + ruled_out
         return hidden
 
-    def _leave_out(self, scores: Floats, hidden: dict[int, list[int]], without: Rows, query: Query) -> None:
-        """Put minus infinity, in each list, where the query or a signal keeps a resource out of it."""
-        if query.exclude:
-            scores[:, self.shelf.rows_of(query.exclude)] = -np.inf
-        if hidden:
-            kernels.hide(hidden, without, scores)
-
     def _reasons(self, scored: _Scored, rows: Rows, query: Query) -> tuple[Floats, Floats, dict[str, Floats]]:
         """What each row of the first list starts from, what each line adds to it, and what the region adds."""
         if scored.parts is not None and self._scorer is not None:
@@ -233,34 +239,53 @@ class Ranker:
         return self._editorial.base(rows), values, {"region": nearby} if nearby.any() else {}
 
     def _head(self, scores: Floats, query: Query, random: np.random.Generator | None) -> _Head:
-        """The head of the list asked for, and how it stands in the others.
+        """The head of the list asked for, by the scores (R,) of that.
 
         With diversity, the best `_POOL` of a list are reordered whatever the limit, so that a longer list begins as
         a shorter one does.
         """
-        diverse, asked, others = query.diversity > 0, scores[0], scores[1:]
-        heads = best(scores, _POOL if diverse else query.limit)
-        rows = heads[0] if heads[0, -1] >= 0 else heads[0][heads[0] >= 0]
-        final, moved, propensities = asked[rows], dict[str, Floats](), None
-        if diverse:
-            order, less = self._diversified(asked, rows, query)
+        rows = best(scores[None], _POOL if query.diversity > 0 else query.limit)[0]
+        rows = rows if rows[-1] >= 0 else rows[rows >= 0]
+        final, moved, propensities = scores[rows], dict[str, Floats](), None
+        if query.diversity > 0:
+            order, less = self._diversified(scores, rows, query)
             rows, moved["diversity"] = rows[order][: query.limit], less[: query.limit]
             final = final[order][: query.limit] + moved["diversity"]
         if query.explore > 0:
-            unseen = np.setdiff1d(listed(asked), rows, assume_unique=True)
+            unseen = np.setdiff1d(rows_in(scores), rows, assume_unique=True)
             done = explore(rows, unseen, query.explore, random or np.random.default_rng())
             final, rows, propensities = final[done.instead_of], done.rows, done.propensities
             moved = {name: np.where(done.new, 0.0, less[done.instead_of]) for name, less in moved.items()}
-            moved[SOMETHING_NEW] = np.where(done.new, final - asked[rows], 0.0)
-        ranks = places_of(others, rows)
-        if diverse:
-            for of_list, places, head in zip(others, ranks, heads[1:], strict=True):
-                pool = head[head >= 0]
-                head[: len(pool)] = pool[self._diversified(of_list, pool, query)[0]]
-                place, within = np.nonzero(rows[:, None] == head)
-                places[place] = within + 1
-        instead = heads[1:, : len(rows)]
-        return _Head(rows, final, moved, ranks, np.where(instead == rows, -1, instead), propensities)
+            moved[SOMETHING_NEW] = np.where(done.new, final - scores[rows], 0.0)
+        return _Head(rows, final, moved, propensities)
+
+    def _elsewhere(
+        self,
+        scored: _Scored,
+        rows: Rows,
+        listed: NDArray[np.bool_],
+        hidden: dict[int, list[int]],
+        without: Rows,
+        query: Query,
+    ) -> tuple[Rows, Rows]:
+        """The places of n rows in the other lists (lists - 1, n), and what stands in theirs there, -1 for the same or nothing."""
+        if scored.others is not None and self._scorer is not None:
+            places, heads = self._scorer.standings(scored.others, listed, hidden, without, rows)
+        else:
+            others = scored.scores[1:]
+            places, heads = places_of(others, rows), best(others, _POOL if query.diversity > 0 else len(rows))
+            if query.diversity > 0:
+                self._diversify(others, rows, places, heads, query)
+        instead = heads[:, : len(rows)]
+        return places, np.where(instead == rows, -1, instead)
+
+    def _diversify(self, others: Floats, rows: Rows, places: Rows, heads: Rows, query: Query) -> None:
+        """Make the heads of other lists diverse as well, and put right the places of what stands in them."""
+        for of_list, own, head in zip(others, places, heads, strict=True):
+            pool = head[head >= 0]
+            head[: len(pool)] = pool[self._diversified(of_list, pool, query)[0]]
+            place, within = np.nonzero(rows[:, None] == head)
+            own[place] = within + 1
 
     def _diversified(self, scores: Floats, pool: Rows, query: Query) -> tuple[Rows, Floats]:
         """The new order of the head of a list, and what that added to its scores."""

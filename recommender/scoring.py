@@ -56,9 +56,9 @@ class Scorer:
         self._inputs = (inputs / in_step).astype(np.float32)
         self.outputs: Whole = np.rint(outputs / out_step)
         """(R, D)"""
-        self._laid_out = kernels.lay_out(self.outputs)
         self.biases: Whole = np.rint(biases / self.unit)
         """(R,)"""
+        self._catalogue = kernels.Catalogue(self.outputs, self.biases)
 
     def vectors(
         self, weights: NDArray[np.float64], columns: NDArray[np.int64]
@@ -81,8 +81,33 @@ class Scorer:
     def scores(self, vectors: Whole, listed: NDArray[np.bool_]) -> Whole:
         """(profiles, R) the score of every resource that may be `listed` for every vector (profiles, D)."""
         scores = np.empty((len(vectors), len(self.biases)))
-        kernels.score(vectors, self._laid_out, self.biases, listed.view(np.uint8), scores)
+        self._catalogue.score(vectors, listed.view(np.uint8), scores)
         return scores
+
+    def standings(
+        self,
+        vectors: Whole,
+        listed: NDArray[np.bool_],
+        hidden: dict[int, list[int]],
+        without: NDArray[np.int64],
+        rows: NDArray[np.int64],
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """How n resources stand in other lists, which takes less than to score all for each of these.
+
+        Args:
+            vectors: (lists, D) the profile behind each list.
+            listed: (R,) what may be listed.
+            hidden: the rows that each signal keeps out of a list.
+            without: (lists,) the signal that each list is made without.
+            rows: (n,) different resources.
+
+        Returns:
+            (lists, n) the place of each, 0 where it is not in the list, and (lists, n) the head of each list, -1
+            where it has ended.
+        """
+        places, heads = (np.empty((len(without), len(rows)), dtype=np.int64) for _ in range(2))
+        self._catalogue.stand(vectors, listed.view(np.uint8), hidden, without, rows, places, heads)
+        return places, heads
 
     def reasons(self, parts: Whole, rows: NDArray[np.int64]) -> tuple[Whole, Whole]:
         """(n,) what each of n resources starts from, and (n, lines) what each line adds to it."""

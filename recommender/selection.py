@@ -13,7 +13,7 @@ Scores = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
 
-def listed(scores: Scores) -> Rows:
+def rows_in(scores: Scores) -> Rows:
     """Every row that is in a list, by its scores (R,)."""
     rows: Rows = (scores > -np.inf).nonzero()[0]
     return rows

@@ -8,21 +8,20 @@ from recommender.kernels.plain import CONTEXT, COUNTS, FELT, RATED, SHOWN, Rule
 
 try:
     from recommender.kernels.compiled import (
+        Catalogue,
         Page,
         add_up,
         best,
         hide,
-        lay_out,
         line_up,
         rank,
         read,
-        score,
         weigh,
     )
 except ImportError:
-    from recommender.kernels.plain import Page, add_up, best, hide, lay_out, line_up, rank, read, score, weigh
+    from recommender.kernels.plain import Catalogue, Page, add_up, best, hide, line_up, rank, read, weigh
 
 __all__ = [
     "CONTEXT", "COUNTS", "FELT", "RATED", "SHOWN",
-    "Page", "Rule", "add_up", "best", "hide", "lay_out", "line_up", "rank", "read", "score", "weigh",
+    "Catalogue", "Page", "Rule", "add_up", "best", "hide", "line_up", "rank", "read", "weigh",
 ]  # fmt: skip

@@ -6,11 +6,12 @@ from cpython.list cimport PyList_GET_ITEM
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_XDECREF
 from libc.math cimport INFINITY, NAN, fabs
-from libc.stdint cimport int64_t
+from libc.stdint cimport int16_t, int64_t, uint8_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memchr, memcpy
 
-from numpy import ascontiguousarray, empty, float32, int64, zeros
+from numpy import absolute, ascontiguousarray, einsum, empty, float32, int16, int64, sqrt, uint8, zeros
+from numpy import rint as rounded
 from orjson import OPT_SERIALIZE_NUMPY, dumps
 
 from recommender.kernels.plain import CONTEXT, FELT, RATED, SHOWN
@@ -31,6 +32,22 @@ cdef extern from "lists.h":
     void best_of(int lanes, const double *scores, Py_ssize_t width, int64_t *rows, Py_ssize_t room) noexcept
     void rank_in(
         int lanes, const double *scores, Py_ssize_t width, const int64_t *rows, Py_ssize_t wanted, int64_t *places
+    ) noexcept
+
+    int AT_ONCE
+
+cdef extern from "standings.h":
+    double ROUGHLY
+    struct catalogue:
+        Py_ssize_t width, size, pairs
+        const double *outputs
+        const double *biases
+        const int16_t *tiles
+        const float *rough_biases
+        double step, longest, greatest
+    int find_standings(
+        int lanes, const catalogue *of, Py_ssize_t lists, const double *vectors, const uint8_t *barred,
+        const int64_t *rows, Py_ssize_t wanted, int64_t *places, int64_t *heads, Py_ssize_t room,
     ) noexcept
 
 cdef int lanes_taken = widest_lanes()
@@ -214,25 +231,77 @@ def add_up(
     return personal
 
 
-def lay_out(outputs):
-    width, size = outputs.shape
-    tiles = zeros((-(-width // TILE) * TILE, size), float32)
-    tiles[:width] = outputs
-    return ascontiguousarray(tiles.reshape(len(tiles) // TILE, TILE, size).swapaxes(1, 2))
+cdef class Catalogue:
+    cdef catalogue of
+    cdef const float[:, :, ::1] laid_out
+    cdef const double[:, ::1] outputs
+    cdef const double[::1] biases
+    cdef const int16_t[:, :, :, ::1] tiles
+    cdef const float[::1] rough_biases
+
+    def __init__(self, outputs, biases):
+        width, size = outputs.shape
+        tiles, pairs = -(-width // TILE), -(-size // 2)
+        exact, rough = zeros((tiles * TILE, size), float32), zeros((tiles * TILE, 2 * pairs), int16)
+        longest = sqrt(einsum("ij,ij->i", outputs, outputs).max(initial=0.0))
+        step = longest / ROUGHLY or 1.0
+        exact[:width], rough[:width, :size] = outputs, rounded(outputs / step)
+        rough_biases = zeros(tiles * TILE, float32)
+        rough_biases[:width] = biases
+        self.outputs, self.biases, self.rough_biases = outputs, biases, rough_biases
+        self.laid_out = ascontiguousarray(exact.reshape(tiles, TILE, size).swapaxes(1, 2))
+        self.tiles = ascontiguousarray(rough.reshape(tiles, TILE, pairs, 2).swapaxes(1, 2))
+        self.of.width, self.of.size, self.of.pairs = width, size, pairs
+        self.of.step, self.of.longest, self.of.greatest = step, longest, absolute(biases).max(initial=0.0)
+        self.of.outputs, self.of.biases = &self.outputs[0, 0], &self.biases[0]
+        self.of.tiles, self.of.rough_biases = &self.tiles[0, 0, 0, 0], &self.rough_biases[0]
+
+    def score(self, const double[:, ::1] vectors, const unsigned char[::1] listed, double[:, ::1] scores):
+        if scores.shape[0] and scores.shape[1]:
+            score_all(
+                lanes_taken, vectors.shape[0], &vectors[0, 0], vectors.shape[1], &self.laid_out[0, 0, 0], &self.biases[0],
+                &listed[0], scores.shape[1], &scores[0, 0],
+            )
+
+    def stand(
+        self,
+        const double[:, ::1] vectors,
+        const unsigned char[::1] listed,
+        dict hidden,
+        const number[::1] removed,
+        const number[::1] rows,
+        number[:, ::1] places,
+        number[:, ::1] heads,
+    ):
+        cdef Py_ssize_t first, lists
+        cdef unsigned char[::1] barred = empty(self.of.width, uint8)
+        for first in range(0, removed.shape[0], AT_ONCE):
+            lists = min(removed.shape[0] - first, AT_ONCE)
+            bar(listed, hidden, removed[first : first + lists], barred)
+            if find_standings(
+                lanes_taken, &self.of, lists, &vectors[first, 0], &barred[0], <const int64_t *> &rows[0],
+                rows.shape[0], <int64_t *> &places[first, 0], <int64_t *> &heads[first, 0], heads.shape[1],
+            ):
+                raise MemoryError
 
 
-def score(
-    const double[:, ::1] vectors,
-    const float[:, :, ::1] laid_out,
-    const double[::1] biases,
-    const unsigned char[::1] listed,
-    double[:, ::1] scores,
-):
-    if scores.shape[0] and scores.shape[1]:
-        score_all(
-            lanes_taken, vectors.shape[0], &vectors[0, 0], vectors.shape[1], &laid_out[0, 0, 0], &biases[0], &listed[0],
-            scores.shape[1], &scores[0, 0],
-        )
+cdef int bar(
+    const unsigned char[::1] listed, dict hidden, const number[::1] removed, unsigned char[::1] barred
+) except -1:
+    """Give each row a bit for every list that it is kept out of."""
+    cdef Py_ssize_t row, of_list
+    cdef number signal
+    cdef unsigned char out
+    cdef list rows
+    for row in range(listed.shape[0]):
+        barred[row] = 0 if listed[row] else 255
+    for name, rows in hidden.items():
+        signal, out = name, 0
+        for of_list in range(removed.shape[0]):
+            out |= (signal != removed[of_list]) << of_list
+        for each in rows:
+            barred[<number> each] |= out
+    return 0
 
 
 def hide(dict hidden, const number[::1] removed, double[:, ::1] scores):

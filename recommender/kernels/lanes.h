@@ -6,11 +6,15 @@
 #define doubles OWN(doubles)
 #define wholes OWN(wholes)
 #define score_few OWN(score_few)
-#define count_above OWN(count_above)
 #define keep_above OWN(keep_above)
+#define floats OWN(floats)
+#define pairwise OWN(pairwise)
+#define find_few OWN(find_few)
 
 typedef double doubles __attribute__((vector_size(LANES * sizeof(double))));
 typedef int64_t wholes __attribute__((vector_size(LANES * sizeof(int64_t))));
+typedef float floats __attribute__((vector_size(2 * LANES * sizeof(float))));
+typedef int32_t pairwise __attribute__((vector_size(2 * LANES * sizeof(int32_t))));
 
 /* Called with a constant number of profiles, so that their sums stay in registers. */
 FOR_THESE static inline __attribute__((always_inline)) void score_few(
@@ -67,7 +71,7 @@ FOR_THESE static void OWN(score_all)(
 }
 
 /* How many of `count` scores are above `bound`. */
-FOR_THESE static ptrdiff_t count_above(const double *scores, ptrdiff_t count, double bound)
+FOR_THESE static ptrdiff_t OWN(count_above)(const double *scores, ptrdiff_t count, double bound)
 {
     wholes above = {0};
     ptrdiff_t place = 0, total = 0;
@@ -89,7 +93,7 @@ FOR_THESE static void OWN(best_of)(const double *scores, ptrdiff_t width, int64_
     double least = -INFINITY;  /* what is not above it no longer gets in */
     for (ptrdiff_t first = 0; first < (room ? width : 0); first += PICKED_FROM) {
         ptrdiff_t end = width - first < PICKED_FROM ? width : first + PICKED_FROM;
-        if (!count_above(scores + first, end - first, least))
+        if (!OWN(count_above)(scores + first, end - first, least))
             continue;
         for (ptrdiff_t row = first; row < end; row++) {
             double own = scores[row];
@@ -114,7 +118,7 @@ FOR_THESE static ptrdiff_t keep_above(const double *scores, ptrdiff_t count, dou
     ptrdiff_t so_far = 0;
     for (ptrdiff_t first = 0; first < count; first += PICKED_FROM) {
         ptrdiff_t end = count - first < PICKED_FROM ? count : first + PICKED_FROM;
-        if (!count_above(scores + first, end - first, bound))
+        if (!OWN(count_above)(scores + first, end - first, bound))
             continue;
         for (ptrdiff_t place = first; place < end; place++) {  /* without a branch: which are above is not to be guessed */
             kept[so_far] = scores[place];
@@ -144,10 +148,68 @@ FOR_THESE static void OWN(rank_in)(
             /* Among equals the lower row comes first: what stands before it is ahead when it is not below it. */
             double own = scores[rows[each]], below = nextafter(own, -INFINITY);
             ptrdiff_t before = rows[each] - first;
-            before = before <= 0 ? 0 : before >= count ? ahead : count_above(scores + first, before, bound);
-            places[each] += count_above(kept, before, below);
-            places[each] += count_above(kept + before, ahead - before, own);
+            before = before <= 0 ? 0 : before >= count ? ahead : OWN(count_above)(scores + first, before, bound);
+            places[each] += OWN(count_above)(kept, before, below);
+            places[each] += OWN(count_above)(kept + before, ahead - before, own);
         }
+    }
+}
+
+FOR_THESE static double OWN(product)(const double *one, const double *other, ptrdiff_t size)
+{
+    doubles sums = {0};
+    ptrdiff_t place = 0;
+    double total = 0.0;
+    for (; place + LANES <= size; place += LANES) {
+        doubles left, right;
+        memcpy(&left, one + place, sizeof left);
+        memcpy(&right, other + place, sizeof right);
+        sums += left * right;
+    }
+    for (int lane = 0; lane < LANES; lane++)
+        total += sums[lane];
+    for (; place < size; place++)
+        total += one[place] * other[place];
+    return total;
+}
+
+/* Called with a constant number of lists, so that their sums stay in registers. */
+FOR_THESE static inline __attribute__((always_inline)) void find_few(const int lists, struct search *in)
+{
+    for (ptrdiff_t first = 0; first < in->width; first += 2 * LANES) {
+        const int16_t *from = in->tiles + 2 * (first / TILE * TILE * in->pairs + first % TILE);
+        ptrdiff_t count = in->width - first < 2 * LANES ? in->width - first : 2 * LANES;
+        pairwise sums[AT_ONCE];
+        floats biases;
+        for (int list = 0; list < lists; list++)
+            sums[list] = (pairwise){0};
+        for (ptrdiff_t pair = 0; pair < in->pairs; pair++, from += 2 * TILE)
+            for (int list = 0; list < lists; list++)
+                sums[list] += (pairwise)OWN(products)(from, in->vectors + 2 * (list * in->pairs + pair));
+        memcpy(&biases, in->biases + first, sizeof biases);
+        for (int list = 0; list < lists; list++) {
+            floats scores = __builtin_convertvector(sums[list], floats) * in->scales[list] + biases;
+            unsigned above = OWN(which_above)(scores, in->bounds[list]) & ((1u << count) - 1);
+            for (; above; above &= above - 1) {
+                int place = __builtin_ctz(above);
+                ptrdiff_t to = list * in->width + in->found[list]++;
+                in->rows[to] = first + place;
+                in->rough[to] = scores[place];
+            }
+        }
+    }
+}
+
+FOR_THESE static void OWN(find_above)(struct search *search)
+{
+    memset(search->found, 0, sizeof search->found);
+    switch (search->lists) {
+    case 1: find_few(1, search); break;
+    case 2: find_few(2, search); break;
+    case 3: find_few(3, search); break;
+    case 4: find_few(4, search); break;
+    case 5: find_few(5, search); break;
+    default: find_few(6, search); break;
     }
 }
 
@@ -157,5 +219,7 @@ FOR_THESE static void OWN(rank_in)(
 #undef doubles
 #undef wholes
 #undef score_few
-#undef count_above
 #undef keep_above
+#undef floats
+#undef pairwise
+#undef find_few

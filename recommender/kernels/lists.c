@@ -11,48 +11,103 @@
 
 #include <math.h>
 #include <string.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 #pragma GCC optimize("fp-contract=fast")
 
-enum { AT_ONCE = 6, PICKED_FROM = 32, COUNTED_IN = 512 };
+enum { PICKED_FROM = 32, COUNTED_IN = 512 };
+
+static inline int32_t joined(const int16_t *both)
+{
+    int32_t one;
+    memcpy(&one, both, sizeof one);
+    return one;
+}
+
+/* For each width: `products` adds up, for as many resources as fit, two components of theirs times two of a profile's;
+   `which_above` has a bit for each of as many scores. */
+
+#if defined(__x86_64__)
 
 #define LANES 2
 #define FOR_THESE
+FOR_THESE static inline __m128i products_2(const int16_t *from, const int16_t *both)
+{
+    return _mm_madd_epi16(_mm_loadu_si128((const __m128i *)from), _mm_set1_epi32(joined(both)));
+}
+FOR_THESE static inline unsigned which_above_2(__m128 scores, float bound)
+{
+    return _mm_movemask_ps(_mm_cmpgt_ps(scores, _mm_set1_ps(bound)));
+}
 #include "lanes.h"
 #undef LANES
 #undef FOR_THESE
 
-#if defined(__x86_64__)
-
 #define LANES 4
 #define FOR_THESE __attribute__((target("avx2,fma")))
+FOR_THESE static inline __m256i products_4(const int16_t *from, const int16_t *both)
+{
+    return _mm256_madd_epi16(_mm256_loadu_si256((const __m256i *)from), _mm256_set1_epi32(joined(both)));
+}
+FOR_THESE static inline unsigned which_above_4(__m256 scores, float bound)
+{
+    return _mm256_movemask_ps(_mm256_cmp_ps(scores, _mm256_set1_ps(bound), _CMP_GT_OQ));
+}
 #include "lanes.h"
 #undef LANES
 #undef FOR_THESE
 
 #define LANES 8
-#define FOR_THESE __attribute__((target("avx512f")))
+#define FOR_THESE __attribute__((target("avx512f,avx512bw")))
+FOR_THESE static inline __m512i products_8(const int16_t *from, const int16_t *both)
+{
+    return _mm512_madd_epi16(_mm512_loadu_si512(from), _mm512_set1_epi32(joined(both)));
+}
+FOR_THESE static inline unsigned which_above_8(__m512 scores, float bound)
+{
+    return _mm512_cmp_ps_mask(scores, _mm512_set1_ps(bound), _CMP_GT_OQ);
+}
 #include "lanes.h"
 #undef LANES
 #undef FOR_THESE
 
-#define BY_LANES(function, ...)                        \
-    switch (lanes) {                                   \
-    case 8: function##_8(__VA_ARGS__); break;          \
-    case 4: function##_4(__VA_ARGS__); break;          \
-    default: function##_2(__VA_ARGS__); break;         \
-    }
+#define AS_WIDE(function) (lanes == 8 ? function##_8 : lanes == 4 ? function##_4 : function##_2)
 
 int widest_lanes(void)
 {
-    if (__builtin_cpu_supports("avx512f"))
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw"))
         return 8;
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? 4 : 2;
 }
 
 #else
 
-#define BY_LANES(function, ...) (void)lanes; function##_2(__VA_ARGS__);
+typedef int32_t four_sums __attribute__((vector_size(16)));
+typedef float four_scores __attribute__((vector_size(16)));
+
+#define LANES 2
+#define FOR_THESE
+static inline four_sums products_2(const int16_t *from, const int16_t *both)
+{
+    four_sums sums;
+    for (int lane = 0; lane < 4; lane++)
+        sums[lane] = from[2 * lane] * both[0] + from[2 * lane + 1] * both[1];
+    return sums;
+}
+static inline unsigned which_above_2(four_scores scores, float bound)
+{
+    unsigned above = 0;
+    for (int lane = 0; lane < 4; lane++)
+        above |= (unsigned)(scores[lane] > bound) << lane;
+    return above;
+}
+#include "lanes.h"
+#undef LANES
+#undef FOR_THESE
+
+#define AS_WIDE(function) ((void)lanes, function##_2)
 
 int widest_lanes(void) { return 2; }
 
@@ -62,16 +117,31 @@ void score_all(
     int lanes, ptrdiff_t profiles, const double *vectors, ptrdiff_t size, const float *tiles, const double *biases,
     const unsigned char *listed, ptrdiff_t width, double *scores)
 {
-    BY_LANES(score_all, profiles, vectors, size, tiles, biases, listed, width, scores)
+    AS_WIDE(score_all)(profiles, vectors, size, tiles, biases, listed, width, scores);
 }
 
 void best_of(int lanes, const double *scores, ptrdiff_t width, int64_t *rows, ptrdiff_t room)
 {
-    BY_LANES(best_of, scores, width, rows, room)
+    AS_WIDE(best_of)(scores, width, rows, room);
 }
 
 void rank_in(
     int lanes, const double *scores, ptrdiff_t width, const int64_t *rows, ptrdiff_t wanted, int64_t *places)
 {
-    BY_LANES(rank_in, scores, width, rows, wanted, places)
+    AS_WIDE(rank_in)(scores, width, rows, wanted, places);
+}
+
+ptrdiff_t count_above(int lanes, const double *scores, ptrdiff_t count, double bound)
+{
+    return AS_WIDE(count_above)(scores, count, bound);
+}
+
+void find_above(int lanes, struct search *search)
+{
+    AS_WIDE(find_above)(search);
+}
+
+double product(int lanes, const double *one, const double *other, ptrdiff_t size)
+{
+    return AS_WIDE(product)(one, other, size);
 }

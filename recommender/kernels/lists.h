@@ -20,3 +20,28 @@ void best_of(int lanes, const double *scores, ptrdiff_t width, int64_t *rows, pt
 /* Find where some rows stand among `width` scores: 1 for the best, 0 for minus infinity. */
 void rank_in(
     int lanes, const double *scores, ptrdiff_t width, const int64_t *rows, ptrdiff_t wanted, int64_t *places);
+
+/* How many of `count` scores are above `bound`. */
+ptrdiff_t count_above(int lanes, const double *scores, ptrdiff_t count, double bound);
+
+/* The product of two vectors of whole numbers. */
+double product(int lanes, const double *one, const double *other, ptrdiff_t size);
+
+enum { AT_ONCE = 6 };
+
+/* A search, in each of up to AT_ONCE lists, for what may score more than a bound: by vectors of 16-bit numbers.
+
+   A rough score is the product of both vectors, which must stay below 2**31, times the list's scale, and the bias. */
+struct search {
+    ptrdiff_t lists, pairs, width;
+    const int16_t *vectors;  /* (lists, pairs, 2) */
+    const int16_t *tiles;    /* (width / TILE rounded up, pairs, TILE, 2) */
+    const float *biases;     /* (width rounded up to TILE) */
+    float scales[AT_ONCE];
+    float bounds[AT_ONCE];
+    int64_t *rows;           /* (lists, width) takes what is above the bound, in its order */
+    double *rough;           /* (lists, width) takes their rough scores */
+    ptrdiff_t found[AT_ONCE];
+};
+
+void find_above(int lanes, struct search *search);

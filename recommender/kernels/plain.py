@@ -178,31 +178,6 @@ def add_up(
     return [count > 0 for count in heard.tolist()]
 
 
-def lay_out(outputs: Floats) -> NDArray[Any]:
-    """Lay out the vectors of resources (R, D), whole numbers up to 2**24, as `score` takes them."""
-    return np.ascontiguousarray(outputs.T)  # as the product reads it, in half the time
-
-
-def score(
-    vectors: Floats,
-    laid_out: NDArray[Any],
-    biases: Floats,
-    listed: NDArray[np.uint8],
-    scores: Floats,
-) -> None:
-    """Score every resource for several profiles; what may not be listed takes minus infinity.
-
-    Args:
-        vectors: (lists, D) the profiles, whole numbers.
-        laid_out: of the resources, by `lay_out`.
-        biases: (R,) what each resource starts from.
-        listed: (R,) 1 for what may be listed.
-        scores: (lists, R) takes the scores.
-    """
-    np.matmul(vectors, laid_out, out=scores)
-    scores += np.where(listed, biases, -np.inf)
-
-
 def hide(hidden: dict[int, list[int]], removed: Numbers, scores: Floats) -> None:
     """Take rows out of every list but the one that is made without the signal that hides them.
 
@@ -246,6 +221,59 @@ def rank(scores: Floats, rows: Numbers, places: Numbers) -> None:
         place_of = np.zeros(len(of_list), dtype=np.int64)
         place_of[ordered] = np.arange(1, len(ordered) + 1)
         found[:] = place_of[rows]
+
+
+class Catalogue:
+    """The vectors of resources, laid out as the loops over all of them take them.
+
+    Args:
+        outputs: (R, D) whole numbers up to 2**24.
+        biases: (R,) what each resource starts from; whole numbers, as scores are, below 2**53.
+    """
+
+    def __init__(self, outputs: Floats, biases: Floats) -> None:
+        self._outputs = np.ascontiguousarray(outputs.T)  # as the product reads it, in half the time
+        self._biases = biases
+
+    def score(self, vectors: Floats, listed: NDArray[np.uint8], scores: Floats) -> None:
+        """Score every resource for several profiles; what may not be listed takes minus infinity.
+
+        Args:
+            vectors: (lists, D) the profiles, whole numbers.
+            listed: (R,) 1 for what may be listed.
+            scores: (lists, R) takes the scores.
+        """
+        np.matmul(vectors, self._outputs, out=scores)
+        scores += np.where(listed, self._biases, -np.inf)
+
+    def stand(
+        self,
+        vectors: Floats,
+        listed: NDArray[np.uint8],
+        hidden: dict[int, list[int]],
+        removed: Numbers,
+        rows: Numbers,
+        places: Numbers,
+        heads: Numbers,
+    ) -> None:
+        """Find where some rows stand in several lists, and what heads those: as `score`, `hide`, `rank` and `best` do.
+
+        Where it is compiled, most resources are scored roughly, and what is in doubt exactly: the outcome is the same.
+
+        Args:
+            vectors: (lists, D) the profile behind each list, whole numbers.
+            listed: (R,) 1 for what may be listed.
+            hidden: by signal, the rows that it hides.
+            removed: (lists,) the signal that each list is made without.
+            rows: (n,) different rows.
+            places: (lists, n) takes the place of each; 0 where it is not in the list.
+            heads: (lists, m) takes the best of each list; -1 where it has ended.
+        """
+        scores = np.empty((len(vectors), len(self._biases)))
+        self.score(vectors, listed, scores)
+        hide(hidden, removed, scores)
+        rank(scores, rows, places)
+        best(scores, heads)
 
 
 def line_up(values: Floats, groups: Numbers, told: Floats, order: Numbers, speaking: Numbers) -> None:

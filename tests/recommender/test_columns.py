@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
+from recommender import kernels
 from recommender.catalog import Resource
 from recommender.columns import Columns
 from recommender.ranking import Ranker
@@ -39,7 +40,9 @@ def same(one: Any, other: Any) -> bool:
     """Whether two objects are of one type and hold the same, arrays bit for bit."""
     if type(one) is not type(other):
         return False
-    is_ours = type(one).__module__.startswith("recommender.") and not isinstance(one, Resource | Columns)
+    is_ours = type(one).__module__.startswith("recommender.") and not isinstance(
+        one, Resource | Columns | kernels.Catalogue
+    )
     if is_ours or sparse.issparse(one):
         one, other = vars(one), vars(other)
     match one:
@@ -49,7 +52,7 @@ def same(one: Any, other: Any) -> bool:
             return one.keys() == other.keys() and all(same(each, other[key]) for key, each in one.items())
         case list() | tuple():
             return len(one) == len(other) and all(map(same, one, other))
-        case Columns():  # what is worked out in it is in the others too
+        case Columns() | kernels.Catalogue():  # what they hold is in the others too
             return True
     return bool(one == other)
 

@@ -108,7 +108,7 @@ def test_scores(random: np.random.Generator, lists: int, components: int, resour
     expected = np.where(listed, vectors @ outputs.T + biases, -np.inf)
     for module in (plain, compiled):
         scores = np.full((lists, resources), np.nan)
-        module.score(vectors, module.lay_out(outputs), biases, listed, scores)
+        module.Catalogue(outputs, biases).score(vectors, listed, scores)
         assert np.array_equal(scores, expected)
 
 
@@ -129,6 +129,43 @@ def test_lists(random: np.random.Generator, lists: int, resources: int, values: 
         module.best(left, best)
         module.rank(left, rows, places)
         told.append((left, best, places))
+    for one, other in zip(*told, strict=True):
+        assert np.array_equal(one, other)
+
+
+@given(
+    seeds,
+    st.integers(1, 14),
+    st.integers(0, 70),
+    st.integers(1, 700),
+    st.integers(0, 12),
+    st.sampled_from([0, 2, 30, 2**24]),
+    st.sampled_from([0, 1, 2**48]),
+)
+@pytest.mark.usefixtures("lanes")
+def test_standings(
+    random: np.random.Generator,
+    lists: int,
+    components: int,
+    resources: int,
+    count: int,
+    values: int,
+    bias: int,
+) -> None:
+    """Places and heads are the same, whatever is equal or nearly so, hidden, or not listed; of all zeros too."""
+    outputs = random.integers(-values, values + 1, (resources, components)).astype(float)
+    outputs[random.integers(0, resources, resources // 3)] += random.integers(-1, 2)  # nearly equal to others
+    biases = random.integers(-bias, bias + 1, resources).astype(float)
+    whole = random.integers(-(2**22), 2**22, (1, components))
+    vectors = (whole + random.integers(-values // 4, values // 4 + 1, (lists, components))).astype(float)
+    listed = (random.random(resources) < random.choice([0.0, 0.1, 0.9, 1.0])).astype(np.uint8)
+    hidden = {signal: random.integers(0, resources, 3).tolist() for signal in (0, 2)}
+    removed, rows = np.arange(-1, lists - 1), random.permutation(resources)[:count]
+    told = []
+    for module in (plain, compiled):
+        places, heads = np.full((lists, len(rows)), -7), np.full((lists, count), -7)
+        module.Catalogue(outputs, biases).stand(vectors, listed, hidden, removed, rows, places, heads)
+        told.append((places, heads))
     for one, other in zip(*told, strict=True):
         assert np.array_equal(one, other)
 

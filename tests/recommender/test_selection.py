@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from recommender.query import Query
 from recommender.ranking import Ranker
-from recommender.selection import best, listed, places_of
+from recommender.selection import best, places_of, rows_in
 from tests.recommender.catalogues import GRANTED, NOW, resource
 from tests.recommender.questions import ids
 
@@ -25,7 +25,7 @@ def test_picking_agrees_with_sorting(lists: int, blocks: int, seed: int, values:
     places, heads = places_of(scores, rows), best(scores, count)
     for own, place, head in zip(scores, places, heads, strict=True):
         ordered = [row for row in np.lexsort((np.arange(len(own)), -own)) if own[row] > -np.inf]
-        assert listed(own).tolist() == sorted(ordered)
+        assert rows_in(own).tolist() == sorted(ordered)
         assert head.tolist() == ordered[:count] + [-1] * (count - len(ordered))
         assert place.tolist() == [ordered.index(row) + 1 if row in ordered else 0 for row in rows]
 
