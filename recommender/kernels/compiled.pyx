@@ -14,9 +14,11 @@ from numpy import absolute, ascontiguousarray, einsum, empty, float32, int16, in
 from numpy import rint as rounded
 from orjson import OPT_SERIALIZE_NUMPY, dumps
 
-from recommender.kernels.plain import CONTEXT, FELT, RATED, SHOWN
+from recommender.kernels import plain
 
 ctypedef long long number
+
+cdef number CONTEXT = plain.CONTEXT, FELT = plain.FELT, RATED = plain.RATED, SHOWN = plain.SHOWN
 
 cdef extern from "Python.h":
     PyObject *new_bytes "PyBytes_FromStringAndSize" (const char *text, Py_ssize_t size) except NULL
@@ -83,15 +85,16 @@ def read(list rows, dict rules, dict resources, dict topics, number first_band, 
     cdef dict places = {}, group_of = {}, seen = {}, concerns = {}
     cdef list shown = [], disliked = []
     cdef set liked = set(), taken_back = set()
-    cdef number column, family, line
-    cdef double value
-    cdef tuple rule
+    cdef number signal, kind, column, family, line
+    cdef double strength, least, value
+    cdef tuple event_row, rule
     for row in rows:
-        rule = rules.get(row[0])
+        event_row = <tuple> row if isinstance(row, tuple) else tuple(row)
+        rule = rules.get(event_row[0])
         if rule is None:
             continue
-        signal, strength, kind, least = rule
-        resource, topic, told = row[1], row[2], row[3]
+        signal, strength, kind, least = rule[0], rule[1], rule[2], rule[3]
+        resource, topic, told = event_row[1], event_row[2], event_row[3]
         value = NAN if told is None else told
         if resource is not None:
             found = resources.get(resource)
@@ -115,7 +118,7 @@ def read(list rows, dict rules, dict resources, dict topics, number first_band, 
         if kind == FELT and not 1 <= value <= bands:
             continue
         if kind == RATED:
-            if not value >= <double> least:
+            if not value >= least:
                 if resource is not None:
                     taken_back.add(found)
                     if found not in liked:
@@ -127,7 +130,7 @@ def read(list rows, dict rules, dict resources, dict topics, number first_band, 
         if strength <= 0.0:
             continue
         column = found
-        key = (first_band + bands) * <number> signal + column
+        key = (first_band + bands) * signal + column
         known = places.get(key)
         if known is None:
             line, lines = lines, lines + 1

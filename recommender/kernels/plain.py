@@ -17,12 +17,12 @@ Numbers = NDArray[np.int64]
 
 CONTEXT: Final = -2
 """Stands for the signal of a line that is a topic of the call itself."""
-COUNTS: Final = "counts"
-SHOWN: Final = "shown"
-RATED: Final = "rated"
-FELT: Final = "felt"
+COUNTS: Final = 0
+SHOWN: Final = 1
+RATED: Final = 2
+FELT: Final = 3
 
-Rule = tuple[int, float, str, float]
+Rule = tuple[int, float, int, float]
 """What events of a signal do: its number, how much one of them counts, one of the four kinds, and from which rating on one counts."""
 
 
