@@ -25,10 +25,11 @@ from recommender.editorial import Editorial
 from recommender.exploration import explore
 from recommender.filters import Filters
 from recommender.lines import SIGNAL_IDS, SIGNAL_NUMBERS, Lines, Weighing, read_lines
+from recommender.lists import Lists, Profiled, Scored
 from recommender.query import CONTEXT, SOMETHING_NEW, Floats, HistoryEvent, Query, Ranking, Rows, Strategy
 from recommender.release import Release
 from recommender.scoring import Scorer
-from recommender.selection import best, diversified, places_of, rows_in
+from recommender.selection import best, diversified
 from recommender.shelf import Shelf, topic_matrix
 from recommender.similarity import Similarity
 
@@ -46,17 +47,15 @@ def _told_apart(granted: tuple[str, ...], without: frozenset[str]) -> tuple[tupl
 
 
 @dataclass(slots=True)
-class _Scored:
-    """The list asked for and, after it, the list without each of some signals; scores are whole numbers of `unit`."""
+class _Profiles:
+    """The person and the call, as a release knows them: with everything, and without each of some signals."""
 
-    strategy: Strategy
-    unit: float
-    scores: Floats
-    """(lists, R) minus infinity for what is not in a list; of the list asked for alone, where there are `others`."""
-    parts: Floats | None = None
-    """(lines, D) what each line adds to the profile of the list asked for; None when that is the editors' list."""
-    others: Floats | None = None
-    """(lists - 1, D) the profiles of the other lists, where nothing needs their scores."""
+    vectors: Floats
+    """(profiles, D)"""
+    parts: Floats
+    """(lines, D) what each line adds to the first."""
+    personal: list[bool]
+    """Of each, whether the release knows anything in it."""
 
 
 @dataclass(slots=True)
@@ -67,6 +66,13 @@ class _Head:
     scores: Floats
     moved: dict[str, Floats]
     propensities: Floats | None
+
+
+@lru_cache
+def _nowhere(count: int) -> tuple[Rows, Rows]:
+    """What `Ranker._elsewhere` gives where there is no other list."""
+    nothing = np.zeros((0, count), dtype=np.int64)
+    return nothing, nothing
 
 
 class Ranker:
@@ -118,33 +124,40 @@ class Ranker:
         permitted, withheld = _told_apart(tuple(granted), query.without)
         weighing = self._scorer.weighing if self._scorer else _UNTRAINED
         told = read_lines(history, permitted, self.shelf.features, weighing, self._context(query))
-        hidden = self._hidden(told, query)
+        hidden, listed = self._hidden(told, query), self._listed(query, now)
         rules = list(self._adjustments.rules(told, query, now))
         looked_at = {*told.grouped, *hidden, *([IMPRESSIONS] if told.shown else [])}
         used = [number for number in map(SIGNAL_NUMBERS.__getitem__, permitted) if number in looked_at]
         removed = used if query.explain == "full" else []
         without = np.array([_NONE, *removed])
-        listed = self._listed(query, now)
-        scored = self._scored(told, query, without, listed, in_full=bool(rules) or query.diversity > 0)
-        if hidden:
-            kernels.hide(hidden, without[: len(scored.scores)], scored.scores)
-        by_rule = self._adjustments.add(scored.scores, rules, without) if rules else {}
-        head = self._head(scored.scores[0], query, random)
-        ranks, instead = self._elsewhere(scored, head.rows, listed, hidden, without[1:], query)
-        base, values, nearby = self._reasons(scored, head.rows, query)
-        added = nearby | {name: by_list[0, head.rows] for name, by_list in by_rule.items()} | head.moved
-        first, grouped = 0, told.grouped
-        # The editors' list knows nothing of the person: what it has are the call's lines.
-        if scored.parts is None:
-            first, grouped = told.own, [signal for signal in grouped if signal == kernels.CONTEXT]
+        scorer, profiles = self._scorer, self._profiles(told, without)
+        adjusted: dict[str, Floats] = {}
+        lists: Lists
+        if scorer is not None and profiles is not None and all(profiles.personal) and not rules:
+            lists = Profiled(scorer, profiles.vectors, listed, hidden, without)
+        else:
+            lists = Scored(self._scores(profiles, query, listed, without))
+            kernels.hide(hidden, without, lists.scores)
+            adjusted = self._adjustments.add(lists.scores, rules, without)
+        head = self._head(lists, query, random)
+        ranks, instead = self._elsewhere(lists, head.rows, query) if removed else _nowhere(len(head.rows))
+        added = {name: by_list[0, head.rows] for name, by_list in adjusted.items()} | head.moved
+        if scorer is not None and profiles is not None and profiles.personal[0]:
+            strategy, unit, first, grouped = Strategy.PERSONALISED, scorer.unit, 0, told.grouped
+            base, values = scorer.reasons(profiles.parts, head.rows)
+        else:  # the editors' list knows nothing of the person: what it has are the call's lines
+            strategy, unit, first = Strategy.EDITORIAL, EDITORIAL_UNIT, told.own
+            grouped = [signal for signal in told.grouped if signal == kernels.CONTEXT]
+            base, values, nearby = self._editors_reasons(head.rows, query)
+            added = nearby | added
         return Ranking(
             shelf=self.shelf,
-            strategy=scored.strategy,
+            strategy=strategy,
             rows=head.rows,
-            scores=head.scores * scored.unit,
-            base=base * scored.unit,
-            values=values * scored.unit,
-            adjustments={name: whole * scored.unit for name, whole in added.items()},
+            scores=head.scores * unit,
+            base=base * unit,
+            values=values * unit,
+            adjustments={name: whole * unit for name, whole in added.items()},
             line_groups=told.groups[first:] - (len(told.grouped) - len(grouped)),
             line_columns=told.columns[first:],
             grouped=[_LINE_NAMES[number] for number in grouped],
@@ -186,27 +199,25 @@ class Ranker:
             listed[self.shelf.rows_of(query.exclude)] = False
         return listed
 
-    def _scored(
-        self, told: Lines, query: Query, without: Rows, listed: NDArray[np.bool_], *, in_full: bool
-    ) -> _Scored:
-        """Score the list made without each of some signals, the first of them without none; `in_full` every one."""
-        scorer, personal = self._scorer, [False]
-        if scorer is not None and len(told.columns):
-            weights = told.weights(without, scorer.weighing)
-            vectors, parts, personal = scorer.vectors(weights, told.columns)
-        if scorer is None or not any(personal):
-            editors = np.tile(self._editors(query, listed), (len(without), 1))
-            return _Scored(Strategy.EDITORIAL, EDITORIAL_UNIT, editors)
-        if all(personal) and not in_full:
-            scores = scorer.scores(vectors[:1], listed)
-            return _Scored(Strategy.PERSONALISED, scorer.unit, scores, parts, vectors[1:])
-        scores = scorer.scores(vectors, listed)
-        if not all(personal):
-            scores[~np.array(personal)] = self._editors(query, listed)
-        # Others may be personal even so, where a signal that says nothing filled the windows.
-        if not personal[0]:
-            return _Scored(Strategy.EDITORIAL, EDITORIAL_UNIT, scores)
-        return _Scored(Strategy.PERSONALISED, scorer.unit, scores, parts)
+    def _profiles(self, told: Lines, without: Rows) -> _Profiles | None:
+        """The profiles without each of some signals, the first of them without none; None where nothing is known."""
+        if self._scorer is None or not len(told.columns):
+            return None
+        weights = told.weights(without, self._scorer.weighing)
+        profiles = _Profiles(*self._scorer.vectors(weights, told.columns))
+        # Others may be personal without the first, where a signal that says nothing filled the windows.
+        return profiles if any(profiles.personal) else None
+
+    def _scores(
+        self, profiles: _Profiles | None, query: Query, listed: NDArray[np.bool_], without: Rows
+    ) -> Floats:
+        """(lists, R) the score of every resource in every list: the editors' where a profile says nothing."""
+        if self._scorer is None or profiles is None:
+            return np.tile(self._editors(query, listed), (len(without), 1))
+        scores = self._scorer.scores(profiles.vectors, listed)
+        if not all(profiles.personal):
+            scores[~np.array(profiles.personal)] = self._editors(query, listed)
+        return scores
 
     def _editors(self, query: Query, listed: NDArray[np.bool_]) -> Floats:
         scores = self._editorial.scores(dict.fromkeys(query.context_topics), query.region)
@@ -226,10 +237,8 @@ class Ranker:
                 hidden[signal] = hidden.get(signal, []) + ruled_out
         return hidden
 
-    def _reasons(self, scored: _Scored, rows: Rows, query: Query) -> tuple[Floats, Floats, dict[str, Floats]]:
-        """What each row of the first list starts from, what each line adds to it, and what the region adds."""
-        if scored.parts is not None and self._scorer is not None:
-            return *self._scorer.reasons(scored.parts, rows), {}
+    def _editors_reasons(self, rows: Rows, query: Query) -> tuple[Floats, Floats, dict[str, Floats]]:
+        """What each row of the editors' list starts from, what each topic of the call and what the region adds to it."""
         topics = [
             self.shelf.features.topics[column - len(self.shelf.resources)] for column in self._context(query)
         ]
@@ -238,55 +247,38 @@ class Ranker:
         values = np.ascontiguousarray(matches.T)
         return self._editorial.base(rows), values, {"region": nearby} if nearby.any() else {}
 
-    def _head(self, scores: Floats, query: Query, random: np.random.Generator | None) -> _Head:
-        """The head of the list asked for, by the scores (R,) of that.
+    def _head(self, lists: Lists, query: Query, random: np.random.Generator | None) -> _Head:
+        """The head of the list asked for.
 
         With diversity, the best `_POOL` of a list are reordered whatever the limit, so that a longer list begins as
         a shorter one does.
         """
-        rows = best(scores[None], _POOL if query.diversity > 0 else query.limit)[0]
-        rows = rows if rows[-1] >= 0 else rows[rows >= 0]
-        final, moved, propensities = scores[rows], dict[str, Floats](), None
+        rows = lists.head(_POOL if query.diversity > 0 else query.limit)
+        scores, moved, propensities = lists.scores_of(0, rows), dict[str, Floats](), None
         if query.diversity > 0:
             order, less = self._diversified(scores, rows, query)
             rows, moved["diversity"] = rows[order][: query.limit], less[: query.limit]
-            final = final[order][: query.limit] + moved["diversity"]
+            scores = scores[order][: query.limit] + moved["diversity"]
         if query.explore > 0:
-            unseen = np.setdiff1d(rows_in(scores), rows, assume_unique=True)
+            unseen = np.setdiff1d(lists.rows(), rows, assume_unique=True)
             done = explore(rows, unseen, query.explore, random or np.random.default_rng())
-            final, rows, propensities = final[done.instead_of], done.rows, done.propensities
+            scores, rows, propensities = scores[done.instead_of], done.rows, done.propensities
             moved = {name: np.where(done.new, 0.0, less[done.instead_of]) for name, less in moved.items()}
-            moved[SOMETHING_NEW] = np.where(done.new, final - scores[rows], 0.0)
-        return _Head(rows, final, moved, propensities)
+            moved[SOMETHING_NEW] = np.where(done.new, scores - lists.scores_of(0, rows), 0.0)
+        return _Head(rows, scores, moved, propensities)
 
-    def _elsewhere(
-        self,
-        scored: _Scored,
-        rows: Rows,
-        listed: NDArray[np.bool_],
-        hidden: dict[int, list[int]],
-        without: Rows,
-        query: Query,
-    ) -> tuple[Rows, Rows]:
+    def _elsewhere(self, lists: Lists, rows: Rows, query: Query) -> tuple[Rows, Rows]:
         """The places of n rows in the other lists (lists - 1, n), and what stands in theirs there, -1 for the same or nothing."""
-        if scored.others is not None and self._scorer is not None:
-            places, heads = self._scorer.standings(scored.others, listed, hidden, without, rows)
-        else:
-            others = scored.scores[1:]
-            places, heads = places_of(others, rows), best(others, _POOL if query.diversity > 0 else len(rows))
-            if query.diversity > 0:
-                self._diversify(others, rows, places, heads, query)
+        places, heads = lists.elsewhere(rows, _POOL if query.diversity > 0 else len(rows))
+        if query.diversity > 0:
+            for number, (own, head) in enumerate(zip(places, heads, strict=True), start=1):
+                pool = head[head >= 0]
+                head[: len(pool)] = pool[self._diversified(lists.scores_of(number, pool), pool, query)[0]]
+                place, within = np.nonzero(rows[:, None] == head)
+                own[place] = within + 1
         instead = heads[:, : len(rows)]
         return places, np.where(instead == rows, -1, instead)
 
-    def _diversify(self, others: Floats, rows: Rows, places: Rows, heads: Rows, query: Query) -> None:
-        """Make the heads of other lists diverse as well, and put right the places of what stands in them."""
-        for of_list, own, head in zip(others, places, heads, strict=True):
-            pool = head[head >= 0]
-            head[: len(pool)] = pool[self._diversified(of_list, pool, query)[0]]
-            place, within = np.nonzero(rows[:, None] == head)
-            own[place] = within + 1
-
     def _diversified(self, scores: Floats, pool: Rows, query: Query) -> tuple[Rows, Floats]:
-        """The new order of the head of a list, and what that added to its scores."""
-        return diversified(scores[pool], self._similarity.among(pool), query.diversity, len(pool))
+        """The new order of the head of a list, by its scores (n,), and what that added to them."""
+        return diversified(scores, self._similarity.among(pool), query.diversity, len(pool))

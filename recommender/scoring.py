@@ -91,8 +91,9 @@ class Scorer:
         hidden: dict[int, list[int]],
         without: NDArray[np.int64],
         rows: NDArray[np.int64],
+        count: int,
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """How n resources stand in other lists, which takes less than to score all for each of these.
+        """How n resources stand in lists, and what heads these; it takes less than to score every resource for each.
 
         Args:
             vectors: (lists, D) the profile behind each list.
@@ -100,14 +101,21 @@ class Scorer:
             hidden: the rows that each signal keeps out of a list.
             without: (lists,) the signal that each list is made without.
             rows: (n,) different resources.
+            count: how many heads of each list are wanted.
 
         Returns:
-            (lists, n) the place of each, 0 where it is not in the list, and (lists, n) the head of each list, -1
-            where it has ended.
+            (lists, n) the place of each, 0 where it is not in the list, and (lists, count) the best of each list,
+            -1 where it has ended.
         """
-        places, heads = (np.empty((len(without), len(rows)), dtype=np.int64) for _ in range(2))
+        places = np.empty((len(without), len(rows)), dtype=np.int64)
+        heads = np.empty((len(without), count), dtype=np.int64)
         self._catalogue.stand(vectors, listed.view(np.uint8), hidden, without, rows, places, heads)
         return places, heads
+
+    def scores_of(self, vector: Whole, rows: NDArray[np.int64]) -> Whole:
+        """(n,) the scores of n resources for one vector (D,)."""
+        scores: Whole = self.outputs[rows] @ vector + self.biases[rows]
+        return scores
 
     def reasons(self, parts: Whole, rows: NDArray[np.int64]) -> tuple[Whole, Whole]:
         """(n,) what each of n resources starts from, and (n, lines) what each line adds to it."""

@@ -10,7 +10,7 @@ from libc.stdint cimport int16_t, int64_t, uint8_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memchr, memcpy
 
-from numpy import absolute, ascontiguousarray, einsum, empty, float32, int16, int64, sqrt, uint8, zeros
+from numpy import absolute, ascontiguousarray, einsum, empty, float32, full, int16, int64, sqrt, uint8, zeros
 from numpy import rint as rounded
 from orjson import OPT_SERIALIZE_NUMPY, dumps
 
@@ -36,6 +36,7 @@ cdef extern from "lists.h":
         int lanes, const double *scores, Py_ssize_t width, const int64_t *rows, Py_ssize_t wanted, int64_t *places
     ) noexcept
 
+    void order_of(int lanes, const double *numbers, Py_ssize_t count, int64_t *order) noexcept
     int AT_ONCE
 
 cdef extern from "standings.h":
@@ -68,6 +69,7 @@ cdef double ROUNDING = 1.5 * 2.0**52
 
 cdef enum:
     FIRST_ROOM = 1 << 16  # bytes for a page: what most fit into
+    MOST_LANES = 8
 
 
 def read(list rows, dict rules, dict resources, dict topics, number first_band, number bands, list context):
@@ -344,13 +346,8 @@ def line_up(
     cdef Py_ssize_t item, line, place, lines = values.shape[1], room = order.shape[1], most = speaking.shape[1]
     cdef Py_ssize_t count, spoken
     cdef double value
-    cdef double[::1] sizes = empty(lines)
-    cdef number[:, ::1] found = empty((3, lines), int64)
-    cdef number *every = &found[0, 0] if lines else NULL
-    cdef number *places = every + lines
-    cdef number *by_size = places + lines
-    for line in range(lines):
-        every[line] = line
+    cdef double[::1] sizes = full(lines + MOST_LANES, NAN)
+    cdef number[::1] by_size = empty(lines + 1, int64)
     for item in range(values.shape[0]):
         told[item, :], order[item, :], speaking[item, :] = 0.0, -1, -1
         count, spoken = 0, 0
@@ -361,10 +358,7 @@ def line_up(
             count += value != 0.0
         if count == 0:
             continue
-        rank_in(lanes_taken, &sizes[0], lines, <int64_t *> every, lines, <int64_t *> places)
-        for line in range(lines):
-            if places[line]:
-                by_size[places[line] - 1] = line
+        order_of(lanes_taken, &sizes[0], lines, <int64_t *> &by_size[0])
         for place in range(min(count, room)):
             order[item, place] = by_size[place]
         if count > room > 0:

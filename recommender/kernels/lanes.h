@@ -155,6 +155,28 @@ FOR_THESE static void OWN(rank_in)(
     }
 }
 
+FOR_THESE static void OWN(order)(const double *numbers, ptrdiff_t count, int64_t *order)
+{
+    for (ptrdiff_t each = 0; each < count; each++) {
+        double own = numbers[each];
+        wholes above = {0}, equal = {0};
+        ptrdiff_t place = 0, ahead = 0, like = 0;
+        for (; place < count; place += LANES) {
+            doubles some;
+            memcpy(&some, numbers + place, sizeof some);
+            above -= some > own;
+            equal -= some == own;
+        }
+        for (int lane = 0; lane < LANES; lane++) {
+            ahead += above[lane];
+            like += equal[lane];
+        }
+        for (place = 0; like > 1 && place < each; place++)  /* itself is one */
+            ahead += numbers[place] == own;
+        order[ahead] = each;
+    }
+}
+
 FOR_THESE static double OWN(product)(const double *one, const double *other, ptrdiff_t size)
 {
     doubles sums = {0};
@@ -176,9 +198,9 @@ FOR_THESE static double OWN(product)(const double *one, const double *other, ptr
 /* Called with a constant number of lists, so that their sums stay in registers. */
 FOR_THESE static inline __attribute__((always_inline)) void find_few(const int lists, struct search *in)
 {
-    for (ptrdiff_t first = 0; first < in->width; first += 2 * LANES) {
+    for (ptrdiff_t first = in->first; first < in->end; first += 2 * LANES) {
         const int16_t *from = in->tiles + 2 * (first / TILE * TILE * in->pairs + first % TILE);
-        ptrdiff_t count = in->width - first < 2 * LANES ? in->width - first : 2 * LANES;
+        ptrdiff_t count = in->end - first < 2 * LANES ? in->end - first : 2 * LANES;
         pairwise sums[AT_ONCE];
         floats biases;
         for (int list = 0; list < lists; list++)
@@ -202,7 +224,6 @@ FOR_THESE static inline __attribute__((always_inline)) void find_few(const int l
 
 FOR_THESE static void OWN(find_above)(struct search *search)
 {
-    memset(search->found, 0, sizeof search->found);
     switch (search->lists) {
     case 1: find_few(1, search); break;
     case 2: find_few(2, search); break;

@@ -24,6 +24,9 @@ void rank_in(
 /* How many of `count` scores are above `bound`. */
 ptrdiff_t count_above(int lanes, const double *scores, ptrdiff_t count, double bound);
 
+/* Put numbers in order, the greatest first, equal ones as they stand; behind them is room for up to 7 more, all NAN. */
+void order_of(int lanes, const double *numbers, ptrdiff_t count, int64_t *order);
+
 /* The product of two vectors of whole numbers. */
 double product(int lanes, const double *one, const double *other, ptrdiff_t size);
 
@@ -34,14 +37,15 @@ enum { AT_ONCE = 6 };
    A rough score is the product of both vectors, which must stay below 2**31, times the list's scale, and the bias. */
 struct search {
     ptrdiff_t lists, pairs, width;
+    ptrdiff_t first, end;    /* the rows that are looked at; `first` begins a tile */
     const int16_t *vectors;  /* (lists, pairs, 2) */
     const int16_t *tiles;    /* (width / TILE rounded up, pairs, TILE, 2) */
     const float *biases;     /* (width rounded up to TILE) */
     float scales[AT_ONCE];
     float bounds[AT_ONCE];
-    int64_t *rows;           /* (lists, width) takes what is above the bound, in its order */
-    double *rough;           /* (lists, width) takes their rough scores */
-    ptrdiff_t found[AT_ONCE];
+    int64_t *rows;           /* (lists, width) takes what is above the bound, in its order, */
+    double *rough;           /* (lists, width) and its rough scores, */
+    ptrdiff_t found[AT_ONCE];  /* behind what was found before */
 };
 
 void find_above(int lanes, struct search *search);

@@ -15,11 +15,16 @@
 /* More than the few operations of a rough score in float can lose, relatively; and those of a bound in double. */
 static const double LOST_IN_FLOAT = 0x1p-21, SAFELY = 1.001;
 
+/* How many rows an open search looks at first; then as many again as before, and what it found sets a bound each time. */
+enum { FIRST_LOOK = 4 * TILE };
+
 struct list {
+    ptrdiff_t number;
     const double *vector;
     double error;      /* how far a rough score is from the exact one, at most */
-    ptrdiff_t count;   /* of what may be ahead: */
-    int64_t *rows;     /* in their order */
+    double floor;      /* how low what may be ahead of a row that is asked for starts, roughly */
+    ptrdiff_t count;   /* of what was found */
+    int64_t *rows;
     double *rough;
 };
 
@@ -42,16 +47,54 @@ static double roughen(const struct catalogue *of, const double *vector, int16_t 
     return SAFELY * (both - length * of->longest + LOST_IN_FLOAT * (both + of->greatest));
 }
 
+/* Score some resources of a list exactly, minus infinity for what is not in it; return whether all are. */
+static int score_some(
+    int lanes, const struct catalogue *of, struct list *in, const uint8_t *barred, const int64_t *rows, ptrdiff_t wanted,
+    double *own)
+{
+    int all = 1;
+    in->floor = INFINITY;
+    for (ptrdiff_t each = 0; each < wanted; each++) {
+        int out = barred[rows[each]] >> in->number & 1;
+        all &= !out;
+        own[each] = out ? -INFINITY : score_of(lanes, of, in->vector, rows[each]);
+        if (!out && own[each] - in->error < in->floor)
+            in->floor = own[each] - in->error;
+    }
+    return all;
+}
+
 /* Leave out what a list must not have. */
-static void leave_out(struct list *in, const uint8_t *barred, ptrdiff_t number)
+static void leave_out(struct list *in, const uint8_t *barred)
 {
     ptrdiff_t left = 0;
     for (ptrdiff_t each = 0; each < in->count; each++) {
         in->rows[left] = in->rows[each];
         in->rough[left] = in->rough[each];
-        left += !(barred[in->rows[each]] >> number & 1);
+        left += !(barred[in->rows[each]] >> in->number & 1);
     }
     in->count = left;
+}
+
+/* From where on, roughly, something found may be among the first of a list. */
+static double bound_of(int lanes, const struct list *in, int64_t *head, ptrdiff_t room)
+{
+    best_of(lanes, in->rough, in->count, head, room);
+    return room && head[room - 1] >= 0 ? in->rough[head[room - 1]] - 2.0 * in->error : -INFINITY;
+}
+
+/* Leave out what can neither be among the first of a list nor ahead of a row that is asked for; return the bound. */
+static float raise_bound(int lanes, struct list *in, int64_t *head, ptrdiff_t room)
+{
+    double bound = fmin(bound_of(lanes, in, head, room), in->floor);
+    ptrdiff_t left = 0;
+    for (ptrdiff_t each = 0; each < in->count; each++) {
+        in->rows[left] = in->rows[each];
+        in->rough[left] = in->rough[each];
+        left += in->rough[each] >= bound;
+    }
+    in->count = left;
+    return nextafterf((float)bound, -INFINITY);
 }
 
 /* The place of a resource in a list, by its exact score. */
@@ -71,8 +114,7 @@ static int64_t place_of(int lanes, const struct catalogue *of, const struct list
 /* The first of a list: scored exactly is what may be among them, roughly. */
 static void take_head(int lanes, const struct catalogue *of, struct list *in, int64_t *head, ptrdiff_t room)
 {
-    best_of(lanes, in->rough, in->count, head, room);
-    double bound = room && head[room - 1] >= 0 ? in->rough[head[room - 1]] - 2.0 * in->error : -INFINITY;
+    double bound = bound_of(lanes, in, head, room);
     ptrdiff_t left = 0;
     for (ptrdiff_t each = 0; each < in->count; each++)
         if (in->rough[each] >= bound) {
@@ -84,59 +126,51 @@ static void take_head(int lanes, const struct catalogue *of, struct list *in, in
         head[each] = head[each] < 0 ? -1 : in->rows[head[each]];
 }
 
-/* Score some resources of a list exactly; return how low what may be ahead of them starts, roughly. */
-static double score_some(
-    int lanes, const struct catalogue *of, const struct list *in, const uint8_t *barred, ptrdiff_t number,
-    const int64_t *rows, ptrdiff_t wanted, double *own, ptrdiff_t room)
-{
-    double least = INFINITY;
-    for (ptrdiff_t each = 0; each < wanted; each++) {
-        int out = barred[rows[each]] >> number & 1;
-        own[each] = out ? -INFINITY : score_of(lanes, of, in->vector, rows[each]);
-        room -= !out;
-        if (!out && own[each] < least)
-            least = own[each];
-    }
-    return room > 0 ? -INFINITY : least - in->error;  /* the head of the list may reach further down */
-}
-
 int find_standings(
     int lanes, const struct catalogue *of, ptrdiff_t lists, const double *vectors, const uint8_t *barred,
     const int64_t *rows, ptrdiff_t wanted, int64_t *places, int64_t *heads, ptrdiff_t room)
 {
-    struct search search = {.lists = lists, .pairs = of->pairs, .width = of->width, .tiles = of->tiles, .biases = of->rough_biases};
-    struct list each[AT_ONCE];
+    struct search search = {
+        .lists = lists, .pairs = of->pairs, .width = of->width, .tiles = of->tiles, .biases = of->rough_biases};
+    struct list in[AT_ONCE];
     int16_t *rough_vectors = calloc(lists * of->pairs * 2 + 1, sizeof *rough_vectors);
-    double *numbers = malloc((lists * (of->width + wanted) + 1) * sizeof *numbers);
-    search.rows = malloc((lists * of->width + 1) * sizeof *search.rows);
-    int failed = !rough_vectors || !numbers || !search.rows;
+    double *numbers = malloc((lists * (of->width + wanted) + 1) * sizeof *numbers), *own = numbers + lists * of->width;
+    int64_t *found = malloc((lists * of->width + 1) * sizeof *found);
+    int failed = !rough_vectors || !numbers || !found, open = 0;
     if (failed)
         goto done;
-    double *own = numbers + lists * of->width;
     search.vectors = rough_vectors;
     search.rough = numbers;
+    search.rows = found;
     for (ptrdiff_t list = 0; list < lists; list++) {
-        each[list].vector = vectors + list * of->size;
-        each[list].error = roughen(of, each[list].vector, rough_vectors + list * of->pairs * 2, &search.scales[list]);
-        double bound = score_some(lanes, of, &each[list], barred, list, rows, wanted, own + list * wanted, room);
-        search.bounds[list] = nextafterf((float)bound, -INFINITY);
+        in[list] = (struct list){
+            .number = list, .vector = vectors + list * of->size, .rows = found + list * of->width, .rough = numbers + list * of->width};
+        in[list].error = roughen(of, in[list].vector, rough_vectors + list * of->pairs * 2, &search.scales[list]);
+        int closed = score_some(lanes, of, &in[list], barred, rows, wanted, own + list * wanted) && wanted >= room;
+        search.bounds[list] = closed ? nextafterf((float)in[list].floor, -INFINITY) : -INFINITY;
+        open |= !closed;
     }
-    find_above(lanes, &search);
+    for (ptrdiff_t end = open ? FIRST_LOOK : of->width; search.first < of->width; search.first = end, end *= 2) {
+        search.end = end < of->width ? end : of->width;
+        find_above(lanes, &search);
+        for (ptrdiff_t list = 0; list < lists; list++) {
+            in[list].count = search.found[list];
+            leave_out(&in[list], barred);
+            if (open)
+                search.bounds[list] = raise_bound(lanes, &in[list], heads + list * room, room);
+            search.found[list] = in[list].count;
+        }
+    }
     for (ptrdiff_t list = 0; list < lists; list++) {
-        struct list *in = &each[list];
-        in->count = search.found[list];
-        in->rows = search.rows + list * of->width;
-        in->rough = search.rough + list * of->width;
-        leave_out(in, barred, list);
         for (ptrdiff_t place = 0; place < wanted; place++) {
             double score = own[list * wanted + place];
-            places[list * wanted + place] = score > -INFINITY ? place_of(lanes, of, in, rows[place], score) : 0;
+            places[list * wanted + place] = score > -INFINITY ? place_of(lanes, of, &in[list], rows[place], score) : 0;
         }
-        take_head(lanes, of, in, heads + list * room, room);
+        take_head(lanes, of, &in[list], heads + list * room, room);
     }
 done:
     free(rough_vectors);
     free(numbers);
-    free(search.rows);
+    free(found);
     return failed ? -1 : 0;
 }
