@@ -86,8 +86,8 @@ class Adjustments:
                 parts[row] = -PER_SHOWING * min(times, SHOWINGS)
             yield "shown_before", IMPRESSIONS, parts
         if told.disliked:
-            likeness = np.array([self._similarity.to_all(row) for row in told.disliked[:_RATED_LOW]])
-            yield "not_helpful", RATINGS, -LIKE_NOT_HELPFUL * likeness.max(axis=0)
+            likeness = self._similarity.to_all(told.disliked[:_RATED_LOW]).max(axis=0)
+            yield "not_helpful", RATINGS, -LIKE_NOT_HELPFUL * likeness
 
 
 def _minutes(resource: Resource) -> float:

@@ -98,8 +98,7 @@ class Ranker:
         self._filters = Filters(self.shelf)
         self._editorial = Editorial(columns, self._filters)
         self._scorer = Scorer(release, features, resource_topics) if release else None
-        embeddings = [self._scorer.outputs] if self._scorer else []
-        self._similarity = Similarity(resource_topics, *embeddings)
+        self._similarity = Similarity(resource_topics, self._scorer.outputs if self._scorer else None)
         self._adjustments = Adjustments(columns, self._similarity)
         columns.let_go()
 
@@ -177,7 +176,7 @@ class Ranker:
             KeyError: no resource has that id.
         """
         row = self.shelf.rows[resource_id]
-        scores = np.where(self._filters.listed(query, now), self._similarity.to_all(row), -np.inf)
+        scores = np.where(self._filters.listed(query, now), self._similarity.to_all([row])[0], -np.inf)
         scores[[row, *self.shelf.rows_of(query.exclude)]] = -np.inf
         nearest = best(scores[None], query.limit)[0]
         return [

@@ -51,13 +51,7 @@ def diversified(
         (k,) places in `scores` in their new order, and (k,) the whole numbers, 0 or less, added to their scores.
     """
     spread = float(scores[0] - scores[-1]) if len(scores) else 0.0
-    penalty = -np.rint(similarity * (strength * spread))
-    lowered = scores.copy()
-    taken = np.zeros(min(count, len(scores)), dtype=np.int64)
-    added = np.zeros(len(taken))
-    for step in range(len(taken)):
-        pick = int(lowered.argmax())
-        taken[step], added[step] = pick, lowered[pick] - scores[pick]
-        np.minimum(lowered, scores + penalty[pick], out=lowered)
-        lowered[taken[: step + 1]] = -np.inf
+    taken = np.empty(min(count, len(scores)), dtype=np.int64)
+    added = np.empty(len(taken))
+    kernels.diversify(scores, similarity, strength * spread, taken, added)
     return taken, added

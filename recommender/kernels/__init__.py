@@ -12,6 +12,7 @@ try:
         Page,
         add_up,
         best,
+        diversify,
         hide,
         line_up,
         rank,
@@ -19,9 +20,20 @@ try:
         weigh,
     )
 except ImportError:
-    from recommender.kernels.plain import Catalogue, Page, add_up, best, hide, line_up, rank, read, weigh
+    from recommender.kernels.plain import (
+        Catalogue,
+        Page,
+        add_up,
+        best,
+        diversify,
+        hide,
+        line_up,
+        rank,
+        read,
+        weigh,
+    )
 
 __all__ = [
     "CONTEXT", "COUNTS", "FELT", "RATED", "SHOWN",
-    "Catalogue", "Page", "Rule", "add_up", "best", "hide", "line_up", "rank", "read", "weigh",
+    "Catalogue", "Page", "Rule", "add_up", "best", "diversify", "hide", "line_up", "rank", "read", "weigh",
 ]  # fmt: skip

@@ -2,6 +2,7 @@ from recommender.kernels.plain import Catalogue as Catalogue
 from recommender.kernels.plain import Page as Page
 from recommender.kernels.plain import add_up as add_up
 from recommender.kernels.plain import best as best
+from recommender.kernels.plain import diversify as diversify
 from recommender.kernels.plain import hide as hide
 from recommender.kernels.plain import line_up as line_up
 from recommender.kernels.plain import rank as rank

@@ -5,7 +5,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE, _PyBytes_Resize
 from cpython.list cimport PyList_GET_ITEM
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_XDECREF
-from libc.math cimport INFINITY, NAN, fabs
+from libc.math cimport INFINITY, NAN, fabs, rint
 from libc.stdint cimport int16_t, int64_t, uint8_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memchr, memcpy
@@ -334,6 +334,26 @@ def rank(const double[:, ::1] scores, const number[::1] rows, number[:, ::1] pla
             lanes_taken, &scores[of_list, 0], scores.shape[1], <const int64_t *> &rows[0], rows.shape[0],
             <int64_t *> &places[of_list, 0],
         )
+
+
+def diversify(
+    const double[::1] scores, const double[:, ::1] similarity, double strength, number[::1] taken, double[::1] added
+):
+    cdef Py_ssize_t step, place, pick, size = scores.shape[0]
+    cdef double[::1] lowered = empty(size)
+    cdef double low
+    lowered[:] = scores
+    for step in range(taken.shape[0]):
+        pick = 0
+        for place in range(1, size):
+            if lowered[place] > lowered[pick]:
+                pick = place
+        taken[step], added[step] = pick, lowered[pick] - scores[pick]
+        for place in range(size):
+            low = scores[place] - rint(similarity[pick, place] * strength)
+            if low < lowered[place]:
+                lowered[place] = low
+        lowered[pick] = -INFINITY
 
 
 def line_up(

@@ -276,6 +276,25 @@ class Catalogue:
         best(scores, heads)
 
 
+def diversify(scores: Floats, similarity: Floats, strength: float, taken: Numbers, added: Floats) -> None:
+    """Take the best, each lowered by its greatest similarity to what was taken before, again and again.
+
+    Args:
+        scores: (n,) whole numbers, descending.
+        similarity: (n, n) from 0 to 1.
+        strength: what a similarity of 1 lowers by.
+        taken: (k,) takes places in `scores`, in their new order.
+        added: (k,) takes the whole numbers, 0 or less, that lowered them.
+    """
+    penalty = -np.rint(similarity * strength)
+    lowered = scores.copy()
+    for step in range(len(taken)):
+        pick = int(lowered.argmax())
+        taken[step], added[step] = pick, lowered[pick] - scores[pick]
+        np.minimum(lowered, scores + penalty[pick], out=lowered)
+        lowered[taken[: step + 1]] = -np.inf
+
+
 def line_up(values: Floats, groups: Numbers, told: Floats, order: Numbers, speaking: Numbers) -> None:
     """Line up what adds to each item: by size, whatever the sign, and what adds nothing left out.
 

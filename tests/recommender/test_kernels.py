@@ -170,6 +170,20 @@ def test_standings(
         assert np.array_equal(one, other)
 
 
+@given(seeds, st.integers(0, 40), st.integers(0, 40), few)
+def test_diverse_heads(random: np.random.Generator, size: int, count: int, values: int) -> None:
+    """The same order and the same numbers, with ties and with repeats."""
+    scores = np.sort(random.integers(0, values, size).astype(float))[::-1].copy()
+    similarity = random.choice([0.0, 0.25, random.random(), 1.0], (size, size))
+    told = []
+    for module in (plain, compiled):
+        taken, added = np.full(min(count, size), -7), np.full(min(count, size), np.nan)
+        module.diversify(scores, similarity, float(values), taken, added)
+        told.append((taken, added))
+    for one, other in zip(*told, strict=True):
+        assert np.array_equal(one, other)
+
+
 @given(seeds, st.integers(0, 5), st.integers(0, 40), st.integers(1, 3), st.integers(0, 50))
 def test_contributions(random: np.random.Generator, items: int, lines: int, groups: int, room: int) -> None:
     """Those that add nothing are left out, what there is no room for is one, and the sums are those of the groups."""
