@@ -52,8 +52,8 @@ def _explain(page: Page, ranking: Ranking, words: Wording, *, full: bool) -> Non
     """Write why each item is there."""
     n, lines = ranking.values.shape
     groups = ranking.line_groups
-    told = np.empty((n, lines + 1 + len(ranking.grouped)))
-    order = np.empty((n, lines if full else min(lines, _SHORT + 1)), dtype=np.int64)
+    room = lines if full else min(lines, _SHORT + 1)
+    told, order = np.empty((n, room + len(ranking.grouped))), np.empty((n, room), dtype=np.int64)
     speaking = np.empty((n, _IN_A_SENTENCE), dtype=np.int64)
     kernels.line_up(ranking.values, groups, told, order, speaking)
     first, step = page.numbers(told), told.shape[1]
@@ -64,7 +64,7 @@ def _explain(page: Page, ranking: Ranking, words: Wording, *, full: bool) -> Non
     rest = _object(OTHER, None) + b'"value":'
     page.lines(order, heads, groups, ranking.shelf.about, ranking.line_columns, rest, first, step)
     page.all(b'],"by_signal":[')
-    page.sums([_SUMS[signal] for signal in ranking.grouped], first + lines + 1, step)
+    page.sums([_SUMS[signal] for signal in ranking.grouped], first + room, step)
     page.all(b'],"base":')
     page.number(page.numbers(ranking.base))
     page.all(b',"adjustments":[')

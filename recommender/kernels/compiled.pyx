@@ -369,22 +369,27 @@ def line_up(
     cdef double[::1] sizes = full(lines + MOST_LANES, NAN)
     cdef number[::1] by_size = empty(lines + 1, int64)
     for item in range(values.shape[0]):
-        told[item, :], order[item, :], speaking[item, :] = 0.0, -1, -1
+        for place in range(told.shape[1]):
+            told[item, place] = 0.0
+        for place in range(room):
+            order[item, place] = -1
+        for place in range(most):
+            speaking[item, place] = -1
         count, spoken = 0, 0
         for line in range(lines):
-            value = told[item, line] = values[item, line]
-            told[item, lines + 1 + groups[line]] += value
+            value = values[item, line]
+            told[item, room + groups[line]] += value
             sizes[line] = fabs(value) if value else -INFINITY
             count += value != 0.0
         if count == 0:
             continue
         order_of(lanes_taken, &sizes[0], lines, <int64_t *> &by_size[0])
         for place in range(min(count, room)):
-            order[item, place] = by_size[place]
+            order[item, place], told[item, place] = by_size[place], values[item, by_size[place]]
         if count > room > 0:
             order[item, room - 1] = lines
-        for place in range(max(room - 1, 0), count if count > room else 0):
-            told[item, lines] += values[item, by_size[place]]
+            for place in range(room, count):
+                told[item, room - 1] += values[item, by_size[place]]
         for place in range(count):
             if spoken == most:
                 break
@@ -610,7 +615,7 @@ cdef int write_lines(Text *to, const Column *column, Py_ssize_t piece, const cha
         else:
             put_one(to, column.heads, column.groups[line])
             put_one(to, column.texts, column.rows[line])
-        put_number(to, starts, column.first + piece * column.step + line)
+        put_number(to, starts, column.first + piece * column.step + place)
         put(to, b"}", 1)
     return 0
 

@@ -301,23 +301,23 @@ def line_up(values: Floats, groups: Numbers, told: Floats, order: Numbers, speak
     Args:
         values: (n, L) what each line adds to each item.
         groups: (L,) the group of each line.
-        told: (n, L + 1 + G) takes the values, the sum of those that there is no room for, and the sum of each group.
+        told: (n, k + G) takes the value of each of `order`, 0 where there is none, and the sum of each group.
         order: (n, k) takes the lines of each item, -1 where there are no more; where there are more than k, the last
             is L: all that there is no room for.
         speaking: (n, m) takes the first lines that add something above 0, -1 where there are no more.
     """
     lines, room = values.shape[1], order.shape[1]
-    told[:, :lines], told[:, lines], order[:], speaking[:] = values, 0.0, -1, -1
-    told[:, lines + 1 :] = values @ (groups[:, None] == np.arange(told.shape[1] - lines - 1))
+    told[:, :room], order[:], speaking[:] = 0.0, -1, -1
+    told[:, room:] = values @ (groups[:, None] == np.arange(told.shape[1] - room))
     for item, own in enumerate(values):
         by_size = (-np.abs(own)).argsort(kind="stable")
         by_size = by_size[own[by_size] != 0.0]
         most = by_size[own[by_size] > 0.0][: speaking.shape[1]]
         speaking[item, : len(most)] = most
-        order[item, : len(by_size)] = by_size[:room]
-        if len(by_size) > room:
-            told[item, lines] = own[by_size[max(room - 1, 0) :]].sum()
-            order[item, -1:] = lines
+        shown = by_size[:room]
+        order[item, : len(shown)], told[item, : len(shown)] = shown, own[shown]
+        if len(by_size) > room > 0:
+            order[item, -1], told[item, room - 1] = lines, own[by_size[room - 1 :]].sum()
 
 
 class Page:
@@ -408,7 +408,7 @@ class Page:
             texts: what stands between a head and a number.
             columns: (lines,) the place of each line's text.
             rest: what stands before the number of the line behind the last.
-            first: where the number of the first piece's line 0 stands.
+            first: where the numbers of the first piece begin: one for each of `order`.
             step: how far the numbers of one piece are behind those of the piece before.
         """
 
@@ -416,9 +416,9 @@ class Page:
             shown = takewhile(lambda line: line >= 0, order[piece].tolist())
             return b",".join(
                 (rest if line == len(columns) else heads[groups[line]] + texts[columns[line]])
-                + numbers[first + piece * step + line]
+                + numbers[first + piece * step + place]
                 + b"}"
-                for line in shown
+                for place, line in enumerate(shown)
             )
 
         self._columns.append(objects)
