@@ -5,7 +5,8 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy import sparse
 
-from recommender.history import SIGNAL_IDS, History, mix
+from recommender.history import SIGNAL_IDS, History
+from recommender.mixing import mix
 from recommender.profile import Features
 
 HOUR = 3_600_000_000

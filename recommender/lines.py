@@ -10,7 +10,6 @@ import numpy as np
 
 from consent.signals import SIGNALS
 from recommender import kernels
-from recommender.history import content
 from recommender.profile import MOOD_BANDS, Family, Features, ProfileConfig
 from recommender.query import Floats, HistoryEvent, Rows
 
@@ -120,12 +119,7 @@ def _in_order(history: Iterable[Any], features: Features) -> list[Any]:
     times = [row[4] for row in rows]
     if all(map(gt, times, islice(times, 1, None))):
         return rows
-    resource, topic = features.resource_index, features.topic_index
-    mixed = content(
-        np.array([SIGNAL_NUMBERS.get(row[0], -1) for row in rows], dtype=np.int8),
-        np.array([-1 if row[1] is None else resource.get(row[1], -1) for row in rows], dtype=np.int32),
-        np.array([-1 if row[1] is not None else topic.get(row[2], -1) for row in rows], dtype=np.int32),
-        np.array([np.nan if row[3] is None else row[3] for row in rows], dtype=np.float32),
-    ).tolist()
-    places = sorted(range(len(rows)), key=lambda place: (rows[place][4], mixed[place]), reverse=True)
-    return [rows[place] for place in places]
+    mixed = kernels.mixed(rows, SIGNAL_NUMBERS, features.resource_index, features.topic_index)
+    # Rows that are alike in both may go either way: what they say is the same.
+    newest_first = sorted(zip(times, mixed, range(len(rows)), strict=True), reverse=True)
+    return [rows[place] for _, _, place in newest_first]

@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from scipy import sparse
 
 from consent.signals import SIGNALS, About
-from recommender.history import SIGNAL_IDS, History, mix
+from recommender.history import SIGNAL_IDS, History
+from recommender.mixing import mix
 from recommender.profile import Family, Features, ProfileConfig, event_strengths, event_weights
 
 _TAKEN_UP = frozenset(

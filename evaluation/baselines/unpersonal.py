@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.interactions import Indices, Interactions
-from recommender.history import mix
+from recommender.mixing import mix
 
 _DAY = 86_400_000_000
 """A day in microseconds."""

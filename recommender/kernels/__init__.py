@@ -15,6 +15,7 @@ try:
         diversify,
         hide,
         line_up,
+        mixed,
         rank,
         read,
         weigh,
@@ -28,6 +29,7 @@ except ImportError:
         diversify,
         hide,
         line_up,
+        mixed,
         rank,
         read,
         weigh,
@@ -35,5 +37,5 @@ except ImportError:
 
 __all__ = [
     "CONTEXT", "COUNTS", "FELT", "RATED", "SHOWN",
-    "Catalogue", "Page", "Rule", "add_up", "best", "diversify", "hide", "line_up", "rank", "read", "weigh",
+    "Catalogue", "Page", "Rule", "add_up", "best", "diversify", "hide", "line_up", "mixed", "rank", "read", "weigh",
 ]  # fmt: skip

@@ -6,7 +6,7 @@ from cpython.list cimport PyList_GET_ITEM
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_XDECREF
 from libc.math cimport INFINITY, NAN, fabs, rint
-from libc.stdint cimport int16_t, int64_t, uint8_t
+from libc.stdint cimport int16_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memchr, memcpy
 
@@ -70,6 +70,32 @@ cdef double ROUNDING = 1.5 * 2.0**52
 cdef enum:
     FIRST_ROOM = 1 << 16  # bytes for a page: what most fit into
     MOST_LANES = 8
+
+
+cdef uint64_t mix(uint64_t x) noexcept:
+    x += 0x9E3779B97F4A7C15ULL
+    x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9ULL
+    x = (x ^ (x >> 27)) * 0x94D049BB133111EBULL
+    return x ^ (x >> 31)
+
+
+def mixed(list rows, dict signals, dict resources, dict topics):
+    cdef uint64_t about
+    cdef uint32_t value
+    cdef float told
+    cdef int64_t signal, resource, topic
+    cdef tuple row
+    cdef list of_rows = []
+    for each in rows:
+        row = <tuple> each if isinstance(each, tuple) else tuple(each)
+        signal = signals.get(row[0], -1)
+        resource = -1 if row[1] is None else resources.get(row[1], -1)
+        topic = -1 if row[1] is not None else topics.get(row[2], -1)
+        told = NAN if row[3] is None else row[3]
+        memcpy(&value, &told, sizeof(value))
+        about = <uint64_t> resource << 32 | <uint32_t> topic
+        of_rows.append(mix(mix(about) ^ (<uint64_t> value << 8 | <uint64_t> signal)))
+    return of_rows
 
 
 def read(list rows, dict rules, dict resources, dict topics, number first_band, number bands, list context):

@@ -11,6 +11,8 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from recommender.mixing import content
+
 Floats = NDArray[np.float64]
 Numbers = NDArray[np.int64]
 
@@ -24,6 +26,26 @@ FELT: Final = 3
 
 Rule = tuple[int, float, int, float]
 """What events of a signal do: its number, how much one of them counts, one of the four kinds, and from which rating on one counts."""
+
+
+def mixed(
+    rows: list[Any], signals: dict[str, int], resources: dict[str, int], topics: dict[str, int]
+) -> list[int]:
+    """What events of one moment are ordered by: `recommender.mixing.content` of each.
+
+    Args:
+        rows: signal, resource, topic and value of each event; what else is in a row is not looked at.
+        signals: the number of each signal.
+        resources: the feature of each resource.
+        topics: the feature of each topic.
+    """
+    of_rows: list[int] = content(
+        np.array([signals.get(row[0], -1) for row in rows], dtype=np.int8),
+        np.array([-1 if row[1] is None else resources.get(row[1], -1) for row in rows], dtype=np.int32),
+        np.array([-1 if row[1] is not None else topics.get(row[2], -1) for row in rows], dtype=np.int32),
+        np.array([np.nan if row[3] is None else row[3] for row in rows], dtype=np.float32),
+    ).tolist()
+    return of_rows
 
 
 def read(  # noqa: C901, PLR0912  one loop over a person's events, on every request: a call per event would double it

@@ -83,6 +83,13 @@ def test_reading(rows: list[tuple[Any, ...]], context: list[int]) -> None:
         assert not isinstance(mine, np.ndarray) or mine.dtype == theirs.dtype
 
 
+@given(rows)
+def test_the_order_of_one_moment(rows: list[tuple[Any, ...]]) -> None:
+    """The same numbers for any events, of signals and about things that are unknown too."""
+    known = {"v": 0, "r": 3, "i": 9}, {"a": 0, "b": 2**31 - 1}, {"a": 7, "c": 2**20}
+    assert plain.mixed(rows, *known) == compiled.mixed(rows, *known)
+
+
 @given(seeds, st.integers(0, 12), st.integers(1, 70), st.integers(1, 5))
 def test_vectors(random: np.random.Generator, lines: int, components: int, profiles: int) -> None:
     """Whole numbers, and the same ones."""
