@@ -62,7 +62,7 @@ def _at(size: int) -> list[Row]:
         f"{ranking:,.0f} µs: profile {profile:,.0f}, scoring and picking {picking:,.0f}, filters and the rest "
         f"{ranking - profile - picking:,.0f}; besides, counterfactuals {counterfactuals:,.0f}, explanation {explained:,.0f}"
     )
-    outputs, vector = np.ascontiguousarray(scorer.outputs.T), vectors[0]  # type: ignore[union-attr]  # there is one
+    outputs, vector = np.ascontiguousarray(scorer.outputs.T, dtype=np.float64), vectors[0]  # type: ignore[union-attr]  # there is one
     product = _best(lambda: vector @ outputs)
     lightfm, rectools = _lightfm(size), _rectools(size)
     named, explaining, reasons = (

@@ -54,8 +54,8 @@ class Scorer:
         self.unit: float = in_step * out_step
         self._known = np.asarray(inputs.any(axis=1), dtype=np.uint8)
         self._inputs = (inputs / in_step).astype(np.float32)
-        self.outputs: Whole = np.rint(outputs / out_step)
-        """(R, D)"""
+        self.outputs: NDArray[np.float32] = np.rint(outputs / out_step).astype(np.float32)
+        """(R, D) whole numbers, too."""
         self.biases: Whole = np.rint(biases / self.unit)
         """(R,)"""
         self._catalogue = kernels.Catalogue(self.outputs, self.biases)

@@ -12,7 +12,8 @@ Rows = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 _GRAIN = 2.0**20
-"""Unit vectors are whole multiples of 1 / _GRAIN: their products are exact in float64, whatever the order of sums."""
+"""Unit vectors are whole multiples of 1 / _GRAIN: single precision holds them, and their products are exact in float64,
+whatever the order of sums."""
 
 
 class Similarity:
@@ -23,11 +24,12 @@ class Similarity:
         embeddings: (R, D) of a release; None where there is none.
     """
 
-    def __init__(self, resource_topics: sparse.csr_array, embeddings: Floats | None) -> None:
-        self._embeddings = None if embeddings is None else _units(embeddings, _lengths(embeddings))
-        self._catalogue = None
-        if self._embeddings is not None:
-            self._catalogue = kernels.Catalogue(self._embeddings, np.zeros(len(self._embeddings)))
+    def __init__(self, resource_topics: sparse.csr_array, embeddings: NDArray[np.float32] | None) -> None:
+        self._embeddings, self._catalogue = None, None
+        if embeddings is not None:
+            exact = embeddings.astype(np.float64)
+            self._embeddings = _units(exact, np.linalg.norm(exact, axis=1, keepdims=True)).astype(np.float32)
+            self._catalogue = kernels.Catalogue(self._embeddings, np.zeros(len(exact)))
         norms = np.sqrt(np.asarray(resource_topics.multiply(resource_topics).sum(axis=1), dtype=np.float64))
         topics = sparse.csr_array(resource_topics, dtype=np.float64)
         values = _units(topics.data, np.repeat(norms, np.diff(topics.indptr)))
@@ -44,8 +46,10 @@ class Similarity:
         named, topic = np.unique(of_row.indices[entries], return_inverse=True)
         topics = np.zeros((len(rows), len(named)))
         topics[np.repeat(np.arange(len(rows)), counts), topic] = of_row.data[entries]
-        embeddings = None if self._embeddings is None else self._embeddings[rows]
-        return _mean(topics @ topics.T, None if embeddings is None else embeddings @ embeddings.T)
+        if self._embeddings is None:
+            return _mean(topics @ topics.T, None)
+        embeddings = self._embeddings[rows].astype(np.float64)
+        return _mean(topics @ topics.T, embeddings @ embeddings.T)
 
     def to_all(self, rows: Sequence[int]) -> Floats:
         """(n, R) between n rows and every row."""
@@ -60,7 +64,7 @@ class Similarity:
             return _mean(by_topics, None)
         by_embeddings = np.empty_like(by_topics)
         everything = np.ones(by_topics.shape[1], dtype=np.uint8)
-        self._catalogue.score(self._embeddings[rows], everything, by_embeddings)
+        self._catalogue.score(self._embeddings[rows].astype(np.float64), everything, by_embeddings)
         return _mean(by_topics, by_embeddings)
 
 
@@ -76,8 +80,3 @@ def _mean(by_topics: Floats, by_embeddings: Floats | None) -> Floats:
 def _units(numbers: Floats, lengths: Floats) -> Floats:
     """Whole numbers: what vectors are divided by their lengths, in steps of 1 / _GRAIN."""
     return np.rint(numbers / np.where(lengths > 0, lengths, 1.0) * _GRAIN)
-
-
-def _lengths(vectors: Floats) -> Floats:
-    lengths: Floats = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return lengths

@@ -10,7 +10,7 @@ from libc.stdint cimport int16_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memchr, memcpy
 
-from numpy import absolute, ascontiguousarray, einsum, empty, float32, full, int16, int64, sqrt, uint8, zeros
+from numpy import absolute, ascontiguousarray, einsum, empty, float32, float64, full, int16, int64, sqrt, uint8, zeros
 from numpy import rint as rounded
 from orjson import OPT_SERIALIZE_NUMPY, dumps
 
@@ -43,7 +43,7 @@ cdef extern from "standings.h":
     double ROUGHLY
     struct catalogue:
         Py_ssize_t width, size, pairs
-        const double *outputs
+        const float *outputs
         const double *biases
         const int16_t *tiles
         const float *rough_biases
@@ -265,7 +265,7 @@ def add_up(
 cdef class Catalogue:
     cdef catalogue of
     cdef const float[:, :, ::1] laid_out
-    cdef const double[:, ::1] outputs
+    cdef const float[:, ::1] outputs
     cdef const double[::1] biases
     cdef const int16_t[:, :, :, ::1] tiles
     cdef const float[::1] rough_biases
@@ -274,9 +274,9 @@ cdef class Catalogue:
         width, size = outputs.shape
         tiles, pairs = -(-width // TILE), -(-size // 2)
         exact, rough = zeros((tiles * TILE, size), float32), zeros((tiles * TILE, 2 * pairs), int16)
-        longest = sqrt(einsum("ij,ij->i", outputs, outputs).max(initial=0.0))
+        longest = sqrt(einsum("ij,ij->i", outputs, outputs, dtype=float64).max(initial=0.0))
         step = longest / ROUGHLY or 1.0
-        exact[:width], rough[:width, :size] = outputs, rounded(outputs / step)
+        exact[:width], rough[:width, :size] = outputs, rounded(outputs / float64(step))
         rough_biases = zeros(tiles * TILE, float32)
         rough_biases[:width] = biases
         self.outputs, self.biases, self.rough_biases = outputs, biases, rough_biases

@@ -177,16 +177,16 @@ FOR_THESE static void OWN(order)(const double *numbers, ptrdiff_t count, int64_t
     }
 }
 
-FOR_THESE static double OWN(product)(const double *one, const double *other, ptrdiff_t size)
+FOR_THESE static double OWN(product)(const double *one, const float *other, ptrdiff_t size)
 {
-    doubles sums = {0};
+    doubles sums = {0}, some, wide;
     ptrdiff_t place = 0;
     double total = 0.0;
     for (; place + LANES <= size; place += LANES) {
-        doubles left, right;
-        memcpy(&left, one + place, sizeof left);
-        memcpy(&right, other + place, sizeof right);
-        sums += left * right;
+        memcpy(&some, one + place, sizeof some);
+        for (int lane = 0; lane < LANES; lane++)
+            wide[lane] = other[place + lane];
+        sums += some * wide;
     }
     for (int lane = 0; lane < LANES; lane++)
         total += sums[lane];

@@ -146,7 +146,7 @@ void order_of(int lanes, const double *numbers, ptrdiff_t count, int64_t *order)
     AS_WIDE(order)(numbers, count, order);
 }
 
-double product(int lanes, const double *one, const double *other, ptrdiff_t size)
+double product(int lanes, const double *one, const float *other, ptrdiff_t size)
 {
     return AS_WIDE(product)(one, other, size);
 }

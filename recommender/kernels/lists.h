@@ -28,7 +28,7 @@ ptrdiff_t count_above(int lanes, const double *scores, ptrdiff_t count, double b
 void order_of(int lanes, const double *numbers, ptrdiff_t count, int64_t *order);
 
 /* The product of two vectors of whole numbers. */
-double product(int lanes, const double *one, const double *other, ptrdiff_t size);
+double product(int lanes, const double *one, const float *other, ptrdiff_t size);
 
 enum { AT_ONCE = 6 };
 

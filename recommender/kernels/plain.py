@@ -249,12 +249,13 @@ class Catalogue:
     """The vectors of resources, laid out as the loops over all of them take them.
 
     Args:
-        outputs: (R, D) whole numbers up to 2**24.
+        outputs: (R, D) whole numbers up to 2**24, which single precision holds.
         biases: (R,) what each resource starts from; whole numbers, as scores are, below 2**53.
     """
 
-    def __init__(self, outputs: Floats, biases: Floats) -> None:
-        self._outputs = np.ascontiguousarray(outputs.T)  # as the product reads it, in half the time
+    def __init__(self, outputs: NDArray[np.float32], biases: Floats) -> None:
+        # As the product reads it, in half the time.
+        self._outputs = np.ascontiguousarray(outputs.T, dtype=np.float64)
         self._biases = biases
 
     def score(self, vectors: Floats, listed: NDArray[np.uint8], scores: Floats) -> None:

@@ -38,7 +38,11 @@ static double score_of(int lanes, const struct catalogue *of, const double *vect
    Each component loses half a step at most, and a product no more than the product of the lengths. */
 static double roughen(const struct catalogue *of, const double *vector, int16_t *rough, float *scale)
 {
-    double length = sqrt(product(2, vector, vector, of->size)), step = length > 0.0 ? length / ROUGHLY : 1.0;
+    double length = 0.0;
+    for (ptrdiff_t component = 0; component < of->size; component++)
+        length += vector[component] * vector[component];
+    length = sqrt(length);
+    double step = length > 0.0 ? length / ROUGHLY : 1.0;
     for (ptrdiff_t component = 0; component < of->size; component++)
         rough[component] = (int16_t)rint(vector[component] / step);
     *scale = (float)(step * of->step);

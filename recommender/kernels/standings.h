@@ -4,7 +4,7 @@
 /* A catalogue as `Standings` of `plain.py` takes it, exactly and in whole numbers of 16 bits. */
 struct catalogue {
     ptrdiff_t width, size, pairs;
-    const double *outputs;      /* (width, size) */
+    const float *outputs;       /* (width, size) */
     const double *biases;       /* (width) */
     const int16_t *tiles;       /* (width / TILE rounded up, pairs, TILE, 2) outputs in rough steps */
     const float *rough_biases;  /* (width rounded up to TILE) */

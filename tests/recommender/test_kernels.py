@@ -109,7 +109,7 @@ def test_vectors(random: np.random.Generator, lines: int, components: int, profi
 def test_scores(random: np.random.Generator, lists: int, components: int, resources: int) -> None:
     """Exactly those of the matrix product, in however many lists, and minus infinity for what may not be listed."""
     vectors = random.integers(-(2**22), 2**22, (lists, components)).astype(float)
-    outputs = random.integers(-(2**24), 2**24 + 1, (resources, components)).astype(float)
+    outputs = random.integers(-(2**24), 2**24 + 1, (resources, components)).astype(np.float32)
     biases = random.integers(-(2**50), 2**50, resources).astype(float)
     listed = random.integers(0, 4, resources).clip(max=1).astype(np.uint8)
     expected = np.where(listed, vectors @ outputs.T + biases, -np.inf)
@@ -162,6 +162,7 @@ def test_standings(
     """Places and heads are the same, whatever is equal or nearly so, hidden, or not listed; of all zeros too."""
     outputs = random.integers(-values, values + 1, (resources, components)).astype(float)
     outputs[random.integers(0, resources, resources // 3)] += random.integers(-1, 2)  # nearly equal to others
+    outputs = outputs.clip(-(2**24), 2**24).astype(np.float32)
     biases = random.integers(-bias, bias + 1, resources).astype(float)
     whole = random.integers(-(2**22), 2**22, (1, components))
     vectors = (whole + random.integers(-values // 4, values // 4 + 1, (lists, components))).astype(float)
