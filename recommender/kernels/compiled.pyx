@@ -25,7 +25,7 @@ cdef extern from "Python.h":
     char *inside "PyBytes_AS_STRING" (PyObject *text)
 
 cdef extern from "lists.h":
-    int TILE
+    int TILE, ROUGH_TILE
     int widest_lanes() noexcept
     void score_all(
         int lanes, Py_ssize_t profiles, const double *vectors, Py_ssize_t size, const float *tiles, const double *biases,
@@ -272,16 +272,16 @@ cdef class Catalogue:
 
     def __init__(self, outputs, biases):
         width, size = outputs.shape
-        tiles, pairs = -(-width // TILE), -(-size // 2)
-        exact, rough = zeros((tiles * TILE, size), float32), zeros((tiles * TILE, 2 * pairs), int16)
+        tiles, rough_tiles, pairs = -(-width // TILE), -(-width // ROUGH_TILE), -(-size // 2)
+        exact, rough = zeros((tiles * TILE, size), float32), zeros((rough_tiles * ROUGH_TILE, 2 * pairs), int16)
         longest = sqrt(einsum("ij,ij->i", outputs, outputs, dtype=float64).max(initial=0.0))
         step = longest / ROUGHLY or 1.0
         exact[:width], rough[:width, :size] = outputs, rounded(outputs / float64(step))
-        rough_biases = zeros(tiles * TILE, float32)
+        rough_biases = zeros(rough_tiles * ROUGH_TILE, float32)
         rough_biases[:width] = biases
         self.outputs, self.biases, self.rough_biases = outputs, biases, rough_biases
         self.laid_out = ascontiguousarray(exact.reshape(tiles, TILE, size).swapaxes(1, 2))
-        self.tiles = ascontiguousarray(rough.reshape(tiles, TILE, pairs, 2).swapaxes(1, 2))
+        self.tiles = ascontiguousarray(rough.reshape(rough_tiles, ROUGH_TILE, pairs, 2).swapaxes(1, 2))
         self.of.width, self.of.size, self.of.pairs = width, size, pairs
         self.of.step, self.of.longest, self.of.greatest = step, longest, absolute(biases).max(initial=0.0)
         self.of.outputs, self.of.biases = &self.outputs[0, 0], &self.biases[0]

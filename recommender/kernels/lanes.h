@@ -198,27 +198,33 @@ FOR_THESE static double OWN(product)(const double *one, const float *other, ptrd
 /* Called with a constant number of lists, so that their sums stay in registers. */
 FOR_THESE static inline __attribute__((always_inline)) void find_few(const int lists, struct search *in)
 {
-    for (ptrdiff_t first = in->first; first < in->end; first += 2 * LANES) {
-        const int16_t *from = in->tiles + 2 * (first / TILE * TILE * in->pairs + first % TILE);
-        ptrdiff_t count = in->end - first < 2 * LANES ? in->end - first : 2 * LANES;
-        pairwise sums[AT_ONCE];
-        floats biases;
+    for (ptrdiff_t first = in->first; first < in->end; first += 4 * LANES) {
+        const int16_t *from = in->tiles + 2 * (first / ROUGH_TILE * ROUGH_TILE * in->pairs + first % ROUGH_TILE);
+        pairwise sums[AT_ONCE][2];
         for (int list = 0; list < lists; list++)
-            sums[list] = (pairwise){0};
-        for (ptrdiff_t pair = 0; pair < in->pairs; pair++, from += 2 * TILE)
-            for (int list = 0; list < lists; list++)
-                sums[list] += (pairwise)OWN(products)(from, in->vectors + 2 * (list * in->pairs + pair));
-        memcpy(&biases, in->biases + first, sizeof biases);
-        for (int list = 0; list < lists; list++) {
-            floats scores = __builtin_convertvector(sums[list], floats) * in->scales[list] + biases;
-            unsigned above = OWN(which_above)(scores, in->bounds[list]) & ((1u << count) - 1);
-            for (; above; above &= above - 1) {
-                int place = __builtin_ctz(above);
-                ptrdiff_t to = list * in->width + in->found[list]++;
-                in->rows[to] = first + place;
-                in->rough[to] = scores[place];
+            sums[list][0] = sums[list][1] = (pairwise){0};
+        for (ptrdiff_t pair = 0; pair < in->pairs; pair++, from += 2 * ROUGH_TILE)
+            for (int list = 0; list < lists; list++) {
+                const int16_t *both = in->vectors + 2 * (list * in->pairs + pair);
+                sums[list][0] += (pairwise)OWN(products)(from, both);
+                sums[list][1] += (pairwise)OWN(products)(from + 4 * LANES, both);
             }
-        }
+        for (int list = 0; list < lists; list++)
+            for (int half = 0; half < 2; half++) {
+                ptrdiff_t row = first + half * 2 * LANES, count = in->end - row;
+                floats scores, biases;
+                memcpy(&biases, in->biases + row, sizeof biases);
+                scores = __builtin_convertvector(sums[list][half], floats) * in->scales[list] + biases;
+                unsigned above = OWN(which_above)(scores, in->bounds[list]);
+                if (count < 2 * LANES)
+                    above &= count > 0 ? (1u << count) - 1 : 0;
+                for (; above; above &= above - 1) {
+                    int place = __builtin_ctz(above);
+                    ptrdiff_t to = list * in->width + in->found[list]++;
+                    in->rows[to] = row + place;
+                    in->rough[to] = scores[place];
+                }
+            }
     }
 }
 

@@ -1,7 +1,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { TILE = 16 };
+enum { TILE = 16, ROUGH_TILE = 32 };
 
 /* How many doubles at once this processor is best at: 2, 4 or 8. All functions do the same with fewer. */
 int widest_lanes(void);
@@ -39,8 +39,8 @@ struct search {
     ptrdiff_t lists, pairs, width;
     ptrdiff_t first, end;    /* the rows that are looked at; `first` begins a tile */
     const int16_t *vectors;  /* (lists, pairs, 2) */
-    const int16_t *tiles;    /* (width / TILE rounded up, pairs, TILE, 2) */
-    const float *biases;     /* (width rounded up to TILE) */
+    const int16_t *tiles;    /* (width / ROUGH_TILE rounded up, pairs, ROUGH_TILE, 2) */
+    const float *biases;     /* (width rounded up to ROUGH_TILE) */
     float scales[AT_ONCE];
     float bounds[AT_ONCE];
     int64_t *rows;           /* (lists, width) takes what is above the bound, in its order, */

@@ -16,7 +16,7 @@
 static const double LOST_IN_FLOAT = 0x1p-21, SAFELY = 1.001;
 
 /* How many rows an open search looks at first; then as many again as before, and what it found sets a bound each time. */
-enum { FIRST_LOOK = 4 * TILE };
+enum { FIRST_LOOK = 2 * ROUGH_TILE };
 
 struct list {
     ptrdiff_t number;

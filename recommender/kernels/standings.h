@@ -6,8 +6,8 @@ struct catalogue {
     ptrdiff_t width, size, pairs;
     const float *outputs;       /* (width, size) */
     const double *biases;       /* (width) */
-    const int16_t *tiles;       /* (width / TILE rounded up, pairs, TILE, 2) outputs in rough steps */
-    const float *rough_biases;  /* (width rounded up to TILE) */
+    const int16_t *tiles;       /* (width / ROUGH_TILE rounded up, pairs, ROUGH_TILE, 2) outputs in rough steps */
+    const float *rough_biases;  /* (width rounded up to ROUGH_TILE) */
     double step;                /* what is 1 in `tiles` */
     double longest, greatest;   /* the length of the longest of the outputs, the magnitude of the greatest bias */
 };
