@@ -5,7 +5,7 @@ they say. RecTools ranks dense models by `implicit.cpu.topk`, which is what stan
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 import numpy as np
@@ -48,23 +48,30 @@ def _at(size: int) -> list[Row]:
     vectors, *_ = scorer.vectors(told.weights(whole_profile, weighing), told.columns)  # type: ignore[union-attr]  # there is one
     short, whole = (ranker.rank(history, granted, query, NOW) for query in (plain, full))
 
-    profile = _best(lambda: read_lines(history, list(granted), ranker.shelf.features, weighing)) + _best(
-        lambda: scorer.vectors(told.weights(whole_profile, weighing), told.columns)  # type: ignore[union-attr]  # there is one
-    )
-    scores = _best(lambda: scorer.scores(vectors, listed))  # type: ignore[union-attr]  # there is one
     nothing = np.zeros(0, dtype=np.int64)
-    picking = _best(lambda: scorer.standings(vectors, listed, {}, whole_profile, nothing, LIMIT))  # type: ignore[union-attr]  # there is one
-    ranking = _best(lambda: ranker.rank(history, granted, plain, NOW))
-    counterfactuals = _best(lambda: ranker.rank(history, granted, full, NOW)) - ranking
-    told_none = _best(lambda: explanation.items(short, "none"))
-    explained = _best(lambda: explanation.items(whole, "full")) - told_none
+    outputs, vector = np.ascontiguousarray(scorer.outputs.T, dtype=np.float64), vectors[0]  # type: ignore[union-attr]  # there is one
+    best = _best({
+        "reading": lambda: read_lines(history, list(granted), ranker.shelf.features, weighing),
+        "vector": lambda: scorer.vectors(told.weights(whole_profile, weighing), told.columns),  # type: ignore[union-attr]  # there is one
+        "picking": lambda: scorer.standings(vectors, listed, {}, whole_profile, nothing, LIMIT),  # type: ignore[union-attr]  # there is one
+        "scores": lambda: scorer.scores(vectors, listed),  # type: ignore[union-attr]  # there is one
+        "ranking": lambda: ranker.rank(history, granted, plain, NOW),
+        "in full": lambda: ranker.rank(history, granted, full, NOW),
+        "told none": lambda: explanation.items(short, "none"),
+        "told in full": lambda: explanation.items(whole, "full"),
+        "product": lambda: vector @ outputs,
+        "LightFM": _lightfm(size),
+        "RecTools": _rectools(size),
+    })  # fmt: skip
+    ranking, product, lightfm, rectools, scores, picking = (
+        best[name] for name in ("ranking", "product", "LightFM", "RecTools", "scores", "picking")
+    )
+    profile, counterfactuals = best["reading"] + best["vector"], best["in full"] - ranking
+    explained = best["told in full"] - best["told none"]
     split = (
         f"{ranking:,.0f} µs: profile {profile:,.0f}, scoring and picking {picking:,.0f}, filters and the rest "
         f"{ranking - profile - picking:,.0f}; besides, counterfactuals {counterfactuals:,.0f}, explanation {explained:,.0f}"
     )
-    outputs, vector = np.ascontiguousarray(scorer.outputs.T, dtype=np.float64), vectors[0]  # type: ignore[union-attr]  # there is one
-    product = _best(lambda: vector @ outputs)
-    lightfm, rectools = _lightfm(size), _rectools(size)
     named, explaining, reasons = (
         f"ranking {size:,} resources",
         f"explaining {LIMIT} of {size:,} in full",
@@ -103,8 +110,8 @@ def _release(features: Features, resource_topics: sparse.csr_array) -> Release:
     return Release((shard,), features, resource_topics, manifest)
 
 
-def _lightfm(size: int) -> float:
-    """Microseconds in which LightFM scores every item for a person who is a mean of what they used, and sorts."""
+def _lightfm(size: int) -> Callable[[], object]:
+    """LightFM scores every item for a person who is a mean of what they used, and sorts."""
     identity = sparse.identity(size, dtype=np.float32, format="csr")
     share = np.full(EVENTS, 1 / EVENTS, dtype=np.float32)
     profile = sparse.csr_matrix(
@@ -118,29 +125,32 @@ def _lightfm(size: int) -> float:
         epochs=0,
     )
     items = np.arange(size, dtype=np.int32)
-    return _best(
-        lambda: np.argsort(-model.predict(0, items, user_features=profile, item_features=identity, num_threads=1))[:LIMIT]
-    )  # fmt: skip
+    return lambda: np.argsort(-model.predict(0, items, user_features=profile, item_features=identity, num_threads=1))[:LIMIT]  # fmt: skip
 
 
-def _rectools(size: int) -> float:
-    """Microseconds in which RecTools' way of ranking gives the best of every item for a ready profile."""
+def _rectools(size: int) -> Callable[[], object]:
+    """RecTools' way of ranking gives the best of every item for a ready profile."""
     random = np.random.default_rng(3)
     items = random.normal(size=(size, COMPONENTS)).astype(np.float32)
     person = random.normal(size=(1, COMPONENTS)).astype(np.float32)
-    return _best(lambda: topk(items, person, LIMIT, num_threads=1))
+    return lambda: topk(items, person, LIMIT, num_threads=1)
 
 
-def _best(work: Callable[[], object], rounds: int = 15, seconds: float = 0.02) -> float:
-    """Microseconds of one run, in the best of some rounds."""
-    began, times = time.perf_counter(), 0
-    while time.perf_counter() - began < seconds:
+def _best(
+    works: Mapping[str, Callable[[], object]], rounds: int = 100, seconds: float = 0.002
+) -> dict[str, float]:
+    """Microseconds of one run of each, in the best of many short rounds: by turns, so that all meet the same moments."""
+    times, best = dict[str, int](), dict.fromkeys(works, float("inf"))
+    for name, work in works.items():
         work()
-        times += 1
-    best = float("inf")
-    for _ in range(rounds):
-        began = time.perf_counter()
-        for _ in range(times):
+        began, times[name] = time.perf_counter(), 0
+        while time.perf_counter() - began < seconds:
             work()
-        best = min(best, (time.perf_counter() - began) / times)
-    return best * 1e6
+            times[name] += 1
+    for _ in range(rounds):
+        for name, work in works.items():
+            began = time.perf_counter()
+            for _ in range(times[name]):
+                work()
+            best[name] = min(best[name], (time.perf_counter() - began) / times[name])
+    return {name: each * 1e6 for name, each in best.items()}
