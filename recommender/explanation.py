@@ -20,6 +20,8 @@ OTHER = "other"
 _SHORT: Final = 3
 _IN_A_SENTENCE: Final = 2  # as `_sentences` has them
 _RANKS = [b'{"rank":%d,"resource":' % rank for rank in range(1, 101)]
+_HEADS = {name: b'{"signal":"%b","receipt_id":' % name.encode() for name in (*SIGNAL_IDS, CONTEXT)}
+_REST = b'{"signal":"%b","receipt_id":null,"value":' % OTHER.encode()
 _SUMS = {name: b'{"signal":"%b","value":' % name.encode() for name in (*SIGNAL_IDS, CONTEXT)}
 _COUNTERFACTUALS = {name: b'{"without":"%b","rank":' % name.encode() for name in SIGNAL_IDS}
 
@@ -60,9 +62,8 @@ def _explain(page: Page, ranking: Ranking, words: Wording, *, full: bool) -> Non
     page.all(b',"explanation":{"text":')
     page.each(_sentences(ranking, words, speaking))
     page.all(b',"contributions":[')
-    heads = [_object(signal, ranking.receipts.get(signal)) for signal in ranking.grouped]
-    rest = _object(OTHER, None) + b'"value":'
-    page.lines(order, heads, groups, ranking.shelf.about, ranking.line_columns, rest, first, step)
+    heads = [_HEADS[signal] + orjson.dumps(ranking.receipts.get(signal)) + b"," for signal in ranking.grouped]
+    page.lines(order, heads, groups, ranking.shelf.about, ranking.line_columns, _REST, first, step)
     page.all(b'],"by_signal":[')
     page.sums([_SUMS[signal] for signal in ranking.grouped], first + room, step)
     page.all(b'],"base":')
@@ -75,11 +76,6 @@ def _explain(page: Page, ranking: Ranking, words: Wording, *, full: bool) -> Non
         others = [_COUNTERFACTUALS[signal] for signal in ranking.without]
         page.places(others, ranking.ranks, b',"instead":', ranking.shelf.names, ranking.instead)
     page.all(b"]}}")
-
-
-def _object(signal: str, receipt_id: str | None) -> bytes:
-    """The beginning of a contribution."""
-    return orjson.dumps({"signal": signal, "receipt_id": receipt_id})[:-1] + b","
 
 
 def _adjustments(ranking: Ranking) -> list[bytes]:

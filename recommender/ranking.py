@@ -275,8 +275,9 @@ class Ranker:
                 head[: len(pool)] = pool[self._diversified(lists.scores_of(number, pool), pool, query)[0]]
                 place, within = np.nonzero(rows[:, None] == head)
                 own[place] = within + 1
-        instead = heads[:, : len(rows)]
-        return places, np.where(instead == rows, -1, instead)
+        instead = np.ascontiguousarray(heads[:, : len(rows)])
+        instead[instead == rows] = -1
+        return places, instead
 
     def _diversified(self, scores: Floats, pool: Rows, query: Query) -> tuple[Rows, Floats]:
         """The new order of the head of a list, by its scores (n,), and what that added to them."""

@@ -36,6 +36,9 @@ cdef extern from "lists.h":
         int lanes, const double *scores, Py_ssize_t width, const int64_t *rows, Py_ssize_t wanted, int64_t *places
     ) noexcept
 
+    void add_rounded(
+        int lanes, double weight, const float *numbers, Py_ssize_t size, double *parts, double *sums
+    ) noexcept
     void order_of(int lanes, const double *numbers, Py_ssize_t count, int64_t *order) noexcept
     int AT_ONCE
 
@@ -62,10 +65,6 @@ def take_lanes(int lanes):
     lanes_taken = min(lanes, widest_lanes())
     return lanes_taken
 
-
-# Added and taken away again, it leaves the nearest whole number, ties to even, as `rint` does, but several at a time:
-# above it, doubles have no fractions. What is rounded is far below 2**51.
-cdef double ROUNDING = 1.5 * 2.0**52
 
 cdef enum:
     FIRST_ROOM = 1 << 16  # bytes for a page: what most fit into
@@ -241,8 +240,8 @@ def add_up(
     double[:, ::1] vectors,
     double[:, ::1] parts,
 ):
-    cdef Py_ssize_t profile, line, component
-    cdef double weight, part
+    cdef Py_ssize_t profile, line
+    cdef double weight
     cdef number column
     cdef bint heard
     cdef list personal = []
@@ -253,11 +252,11 @@ def add_up(
             if weight == 0.0 and profile:
                 continue
             heard |= weight > 0.0 and known[column]
-            for component in range(inputs.shape[1]):
-                part = (weight * inputs[column, component] + ROUNDING) - ROUNDING
-                vectors[profile, component] += part
-                if profile == 0:
-                    parts[line, component] = part
+            if inputs.shape[1]:
+                add_rounded(
+                    lanes_taken, weight, &inputs[column, 0], inputs.shape[1], NULL if profile else &parts[line, 0],
+                    &vectors[profile, 0],
+                )
         personal.append(heard)
     return personal
 

@@ -157,23 +157,42 @@ FOR_THESE static void OWN(rank_in)(
 
 FOR_THESE static void OWN(order)(const double *numbers, ptrdiff_t count, int64_t *order)
 {
-    for (ptrdiff_t each = 0; each < count; each++) {
-        double own = numbers[each];
-        wholes above = {0}, equal = {0};
-        ptrdiff_t place = 0, ahead = 0, like = 0;
-        for (; place < count; place += LANES) {
-            doubles some;
-            memcpy(&some, numbers + place, sizeof some);
-            above -= some > own;
-            equal -= some == own;
-        }
-        for (int lane = 0; lane < LANES; lane++) {
-            ahead += above[lane];
-            like += equal[lane];
-        }
-        for (place = 0; like > 1 && place < each; place++)  /* itself is one */
-            ahead += numbers[place] == own;
-        order[ahead] = each;
+    for (ptrdiff_t first = 0; first < count; first += LANES) {
+        doubles own;
+        wholes ahead = {0}, place;
+        memcpy(&own, numbers + first, sizeof own);
+        for (int lane = 0; lane < LANES; lane++)
+            place[lane] = first + lane;
+        for (ptrdiff_t other = 0; other < count; other++)
+            ahead -= (numbers[other] > own) | ((numbers[other] == own) & (place > other));
+        for (int lane = 0; lane < LANES && first + lane < count; lane++)
+            order[ahead[lane]] = first + lane;
+    }
+}
+
+/* Not fused, although the processor could: what is rounded is the product in double. */
+FOR_THESE __attribute__((optimize("fp-contract=off"))) static void OWN(add_rounded)(
+    double weight, const float *numbers, ptrdiff_t size, double *parts, double *sums)
+{
+    ptrdiff_t place = 0;
+    for (; place + LANES <= size; place += LANES) {
+        doubles wide, sum;
+        for (int lane = 0; lane < LANES; lane++)
+            wide[lane] = numbers[place + lane];
+        wide = weight * wide;
+        wide = (wide + ROUNDING) - ROUNDING;
+        memcpy(&sum, sums + place, sizeof sum);
+        sum += wide;
+        memcpy(sums + place, &sum, sizeof sum);
+        if (parts)
+            memcpy(parts + place, &wide, sizeof wide);
+    }
+    for (; place < size; place++) {
+        double part = weight * numbers[place];
+        part = (part + ROUNDING) - ROUNDING;
+        sums[place] += part;
+        if (parts)
+            parts[place] = part;
     }
 }
 

@@ -19,6 +19,10 @@
 
 enum { PICKED_FROM = 32, COUNTED_IN = 512 };
 
+/* Added and taken away again, it leaves the nearest whole number, ties to even, as `rint` does, but several at a time:
+   above it, doubles have no fractions. What is rounded is far below 2**51. */
+static const double ROUNDING = 0x1.8p52;
+
 static inline int32_t joined(const int16_t *both)
 {
     int32_t one;
@@ -144,6 +148,11 @@ void find_above(int lanes, struct search *search)
 void order_of(int lanes, const double *numbers, ptrdiff_t count, int64_t *order)
 {
     AS_WIDE(order)(numbers, count, order);
+}
+
+void add_rounded(int lanes, double weight, const float *numbers, ptrdiff_t size, double *parts, double *sums)
+{
+    AS_WIDE(add_rounded)(weight, numbers, size, parts, sums);
 }
 
 double product(int lanes, const double *one, const float *other, ptrdiff_t size)

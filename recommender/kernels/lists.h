@@ -27,6 +27,10 @@ ptrdiff_t count_above(int lanes, const double *scores, ptrdiff_t count, double b
 /* Put numbers in order, the greatest first, equal ones as they stand; behind them is room for up to 7 more, all NAN. */
 void order_of(int lanes, const double *numbers, ptrdiff_t count, int64_t *order);
 
+/* Add a vector times its weight to sums, each component rounded to a whole number, ties to even; and keep the parts, if
+   wanted. */
+void add_rounded(int lanes, double weight, const float *numbers, ptrdiff_t size, double *parts, double *sums);
+
 /* The product of two vectors of whole numbers. */
 double product(int lanes, const double *one, const float *other, ptrdiff_t size);
 

@@ -91,6 +91,7 @@ def test_the_order_of_one_moment(rows: list[tuple[Any, ...]]) -> None:
 
 
 @given(seeds, st.integers(0, 12), st.integers(1, 70), st.integers(1, 5))
+@pytest.mark.usefixtures("lanes")
 def test_vectors(random: np.random.Generator, lines: int, components: int, profiles: int) -> None:
     """Whole numbers, and the same ones."""
     weights, columns = random.normal(size=(profiles, lines)), random.integers(0, 20, lines)
@@ -193,6 +194,7 @@ def test_diverse_heads(random: np.random.Generator, size: int, count: int, value
 
 
 @given(seeds, st.integers(0, 5), st.integers(0, 40), st.integers(1, 3), st.integers(0, 50))
+@pytest.mark.usefixtures("lanes")
 def test_contributions(random: np.random.Generator, items: int, lines: int, groups: int, room: int) -> None:
     """Those that add nothing are left out, what there is no room for is one, and the sums are those of the groups."""
     values = random.integers(-3, 4, (items, lines)).astype(float)
