@@ -12,7 +12,7 @@ from recommender import kernels
 from recommender.kernels import Page
 from recommender.lines import SIGNAL_IDS
 from recommender.query import CONTEXT, SOMETHING_NEW, Explain, Ranking, Rows, Strategy
-from recommender.wording import Wording, wording
+from recommender.wording import Wording, json_text, wording
 
 OTHER = "other"
 """The line of a short explanation that holds all that it does not list, so that the sum still holds."""
@@ -92,42 +92,45 @@ def _sentences(ranking: Ranking, words: Wording, speaking: Rows) -> list[bytes]:
     """For each item one sentence, as JSON, from the two lines that speak most for it (n, 2), -1 for none."""
     pairs = speaking.tolist()
     deeds, topics = _phrases(ranking, words, {line for pair in pairs for line in pair})
-    sentences = []
+    joined, sentences = words.told("joined"), []
     for first, second in pairs:
         done, other = deeds[first], deeds[second]
         if other and other != done:
-            done = f"{done}{words.joined}{other}" if done else other
+            done = done + joined + other if done else other
         about = topics and (topics.get(first) or topics.get(second))
-        sentences.append(orjson.dumps(_sentence(ranking.strategy, words, done, about or "")))
+        sentences.append(b'"%b"' % _sentence(ranking.strategy, words, done, about or b""))
     lifted = ranking.adjustments.get(SOMETHING_NEW)
     if lifted is not None:
-        new = orjson.dumps(words.something_new)
+        new = b'"%b"' % words.told("something_new")
         sentences = [new if lift else each for lift, each in zip(lifted.tolist(), sentences, strict=True)]
     return sentences
 
 
-def _phrases(ranking: Ranking, words: Wording, lines: set[int]) -> tuple[dict[int, str], dict[int, str]]:
-    """What the person did, in words, by line, "" for a line that tells of no deed; and what topics of the call are named."""
+def _phrases(ranking: Ranking, words: Wording, lines: set[int]) -> tuple[dict[int, bytes], dict[int, bytes]]:
+    """What the person did, in words, by line, b"" for a line that tells of no deed; and what topics of the call are named."""
     titles, columns = ranking.shelf.titles, ranking.line_columns.tolist()
     groups = ranking.line_groups.tolist()
-    deeds, topics = dict.fromkeys(lines, ""), dict[int, str]()
+    deeds, topics = dict.fromkeys(lines, b""), dict[int, bytes]()
     for line in lines:
         if line < 0:
             continue
         signal, column = ranking.grouped[groups[line]], columns[line]
-        thing = titles[column] if column < len(titles) else words.topic(ranking.line(line).topic or "")
+        if column < len(titles):
+            thing = titles[column]
+        else:
+            thing = json_text(words.topic(ranking.line(line).topic or ""))
         if signal == CONTEXT:
             topics[line] = thing
         else:
-            deeds[line] = words.deed(signal, thing)
+            deeds[line] = words.told(signal, thing)
     return deeds, topics
 
 
-def _sentence(strategy: Strategy, words: Wording, done: str, about: str) -> str:
-    """One sentence of what the person did and what the call is about, "" for nothing."""
+def _sentence(strategy: Strategy, words: Wording, done: bytes, about: bytes) -> bytes:
+    """One sentence of what the person did and what the call is about, b"" for nothing."""
     if strategy is Strategy.EDITORIAL:
-        return words.editors_topic.format(about) if about else words.editors
+        return words.told("editors_topic", about) if about else words.told("editors")
     if not done:
-        return words.context.format(about) if about else words.beyond
-    sentence = words.reason(done)
-    return sentence + words.and_context.format(about) if about else sentence
+        return words.told("context", about) if about else words.told("beyond")
+    sentence = words.told("because", done)
+    return sentence + words.told("and_context", about) if about else sentence

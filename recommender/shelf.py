@@ -9,6 +9,7 @@ from scipy import sparse
 from recommender.catalog import Resource
 from recommender.columns import Columns
 from recommender.profile import MOOD_BANDS, Features
+from recommender.wording import json_text
 
 
 class Shelf:
@@ -35,7 +36,8 @@ class Shelf:
         if len(self.rows) < len(self.resources):
             raise ValueError("two resources share an id")
         self.columns: Columns = Columns(self.resources, former.columns if former else None)
-        self.titles = [resource.title for resource in self.resources]
+        self.titles = self.columns.each(_title)
+        """Each resource's title as JSON, without the quotes around it."""
         self.payloads = self.columns.each(_payload)
         """Each resource as JSON."""
         self.names = self.columns.each(_name)
@@ -54,9 +56,12 @@ def _payload(resource: Resource) -> bytes:
     return resource.model_dump_json().encode()
 
 
+def _title(resource: Resource) -> bytes:
+    return json_text(resource.title)
+
+
 def _name(resource: Resource) -> bytes:
-    # Copied: what orjson gives keeps kilobytes of room at its end.
-    return b"{%b}" % orjson.dumps({"id": resource.id, "title": resource.title})[1:-1]
+    return b'{"id":"%b","title":"%b"}' % (json_text(resource.id), json_text(resource.title))
 
 
 def _about(resource: Resource) -> bytes:

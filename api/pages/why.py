@@ -42,8 +42,7 @@ async def show(request: Request, who: PersonDep) -> Response:
     query = Query(limit=SHOWN, locale=locale, explain="full")
     done = await recommending.recommend(who.app_id, who.user_hash, query)
     documents = orjson.loads(orjson.dumps(explanation.items(done.ranking, "full", locale)))
-    shelf = done.ranking.shelf
-    named = dict(zip(shelf.features.resources, shelf.titles, strict=True))
+    named = {resource.id: resource.title for resource in done.ranking.shelf.resources}
     titles = {signal.id: signal.texts[locale].title for signal in SIGNALS.values()}
     items = [
         Reasoned(

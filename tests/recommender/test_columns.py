@@ -104,4 +104,4 @@ def test_the_former_catalogue_is_let_go() -> None:
     assert held() is not None
     del former
     assert held() is None
-    assert latter.shelf.titles[-1] == "The r9"
+    assert latter.shelf.titles[-1] == b"The r9"
