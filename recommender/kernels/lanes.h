@@ -225,8 +225,8 @@ FOR_THESE static inline __attribute__((always_inline)) void find_few(const int l
         for (ptrdiff_t pair = 0; pair < in->pairs; pair++, from += 2 * ROUGH_TILE)
             for (int list = 0; list < lists; list++) {
                 const int16_t *both = in->vectors + 2 * (list * in->pairs + pair);
-                sums[list][0] += (pairwise)OWN(products)(from, both);
-                sums[list][1] += (pairwise)OWN(products)(from + 4 * LANES, both);
+                sums[list][0] = (pairwise)OWN(add_products)(sums[list][0], from, both);
+                sums[list][1] = (pairwise)OWN(add_products)(sums[list][1], from + 4 * LANES, both);
             }
         for (int list = 0; list < lists; list++)
             for (int half = 0; half < 2; half++) {

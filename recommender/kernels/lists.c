@@ -30,16 +30,16 @@ static inline int32_t joined(const int16_t *both)
     return one;
 }
 
-/* For each width: `products` adds up, for as many resources as fit, two components of theirs times two of a profile's;
-   `which_above` has a bit for each of as many scores. */
+/* For each width: `add_products` adds to sums, for as many resources as fit, two components of theirs times two of a
+   profile's; `which_above` has a bit for each of as many scores. */
 
 #if defined(__x86_64__)
 
 #define LANES 2
 #define FOR_THESE
-FOR_THESE static inline __m128i products_2(const int16_t *from, const int16_t *both)
+FOR_THESE static inline __v4si add_products_2(__v4si sums, const int16_t *from, const int16_t *both)
 {
-    return _mm_madd_epi16(_mm_loadu_si128((const __m128i *)from), _mm_set1_epi32(joined(both)));
+    return sums + (__v4si)_mm_madd_epi16(_mm_loadu_si128((const __m128i *)from), _mm_set1_epi32(joined(both)));
 }
 FOR_THESE static inline unsigned which_above_2(__m128 scores, float bound)
 {
@@ -51,9 +51,9 @@ FOR_THESE static inline unsigned which_above_2(__m128 scores, float bound)
 
 #define LANES 4
 #define FOR_THESE __attribute__((target("avx2,fma")))
-FOR_THESE static inline __m256i products_4(const int16_t *from, const int16_t *both)
+FOR_THESE static inline __v8si add_products_4(__v8si sums, const int16_t *from, const int16_t *both)
 {
-    return _mm256_madd_epi16(_mm256_loadu_si256((const __m256i *)from), _mm256_set1_epi32(joined(both)));
+    return sums + (__v8si)_mm256_madd_epi16(_mm256_loadu_si256((const __m256i *)from), _mm256_set1_epi32(joined(both)));
 }
 FOR_THESE static inline unsigned which_above_4(__m256 scores, float bound)
 {
@@ -64,10 +64,10 @@ FOR_THESE static inline unsigned which_above_4(__m256 scores, float bound)
 #undef FOR_THESE
 
 #define LANES 8
-#define FOR_THESE __attribute__((target("avx512f,avx512bw")))
-FOR_THESE static inline __m512i products_8(const int16_t *from, const int16_t *both)
+#define FOR_THESE __attribute__((target("avx512f,avx512vnni")))
+FOR_THESE static inline __v16si add_products_8(__v16si sums, const int16_t *from, const int16_t *both)
 {
-    return _mm512_madd_epi16(_mm512_loadu_si512(from), _mm512_set1_epi32(joined(both)));
+    return (__v16si)_mm512_dpwssd_epi32((__m512i)sums, _mm512_loadu_si512(from), _mm512_set1_epi32(joined(both)));
 }
 FOR_THESE static inline unsigned which_above_8(__m512 scores, float bound)
 {
@@ -81,7 +81,7 @@ FOR_THESE static inline unsigned which_above_8(__m512 scores, float bound)
 
 int widest_lanes(void)
 {
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw"))
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vnni"))
         return 8;
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? 4 : 2;
 }
@@ -93,11 +93,10 @@ typedef float four_scores __attribute__((vector_size(16)));
 
 #define LANES 2
 #define FOR_THESE
-static inline four_sums products_2(const int16_t *from, const int16_t *both)
+static inline four_sums add_products_2(four_sums sums, const int16_t *from, const int16_t *both)
 {
-    four_sums sums;
     for (int lane = 0; lane < 4; lane++)
-        sums[lane] = from[2 * lane] * both[0] + from[2 * lane + 1] * both[1];
+        sums[lane] += from[2 * lane] * both[0] + from[2 * lane + 1] * both[1];
     return sums;
 }
 static inline unsigned which_above_2(four_scores scores, float bound)
