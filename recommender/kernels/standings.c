@@ -130,51 +130,53 @@ static void take_head(int lanes, const struct catalogue *of, struct list *in, in
         head[each] = head[each] < 0 ? -1 : in->rows[head[each]];
 }
 
+/* Find what may be ahead of the rows asked for or, `open`, also what may be among the first: with bounds that rise. */
+static void look_through(
+    int lanes, struct search *search, struct list *in, const uint8_t *barred, int open, int64_t *heads, ptrdiff_t room)
+{
+    for (ptrdiff_t end = open ? FIRST_LOOK : search->width; search->first < search->width; search->first = end, end *= 2) {
+        search->end = end < search->width ? end : search->width;
+        find_above(lanes, search);
+        for (ptrdiff_t list = 0; list < search->lists; list++) {
+            in[list].count = search->found[list];
+            leave_out(&in[list], barred);
+            if (open)
+                search->bounds[list] = raise_bound(lanes, &in[list], heads + list * room, room);
+            search->found[list] = in[list].count;
+        }
+    }
+}
+
 int find_standings(
     int lanes, const struct catalogue *of, ptrdiff_t lists, const double *vectors, const uint8_t *barred,
     const int64_t *rows, ptrdiff_t wanted, int64_t *places, int64_t *heads, ptrdiff_t room)
 {
-    struct search search = {
-        .lists = lists, .pairs = of->pairs, .width = of->width, .tiles = of->tiles, .biases = of->rough_biases};
-    struct list in[AT_ONCE];
     int16_t *rough_vectors = calloc(lists * of->pairs * 2 + 1, sizeof *rough_vectors);
-    double *numbers = malloc((lists * (of->width + wanted) + 1) * sizeof *numbers), *own = numbers + lists * of->width;
+    double *rough = malloc((lists * of->width + 1) * sizeof *rough), *own = malloc((lists * wanted + 1) * sizeof *own);
     int64_t *found = malloc((lists * of->width + 1) * sizeof *found);
-    int failed = !rough_vectors || !numbers || !found, open = 0;
-    if (failed)
-        goto done;
-    search.vectors = rough_vectors;
-    search.rough = numbers;
-    search.rows = found;
-    for (ptrdiff_t list = 0; list < lists; list++) {
+    struct search search = {
+        .lists = lists, .pairs = of->pairs, .width = of->width, .vectors = rough_vectors, .tiles = of->tiles,
+        .biases = of->rough_biases, .rows = found, .rough = rough};
+    struct list in[AT_ONCE];
+    int failed = !rough_vectors || !rough || !own || !found, open = 0;
+    for (ptrdiff_t list = 0; list < (failed ? 0 : lists); list++) {
         in[list] = (struct list){
-            .number = list, .vector = vectors + list * of->size, .rows = found + list * of->width, .rough = numbers + list * of->width};
+            .number = list, .vector = vectors + list * of->size, .rows = found + list * of->width, .rough = rough + list * of->width};
         in[list].error = roughen(of, in[list].vector, rough_vectors + list * of->pairs * 2, &search.scales[list]);
         int closed = score_some(lanes, of, &in[list], barred, rows, wanted, own + list * wanted) && wanted >= room;
         search.bounds[list] = closed ? nextafterf((float)in[list].floor, -INFINITY) : -INFINITY;
         open |= !closed;
     }
-    for (ptrdiff_t end = open ? FIRST_LOOK : of->width; search.first < of->width; search.first = end, end *= 2) {
-        search.end = end < of->width ? end : of->width;
-        find_above(lanes, &search);
-        for (ptrdiff_t list = 0; list < lists; list++) {
-            in[list].count = search.found[list];
-            leave_out(&in[list], barred);
-            if (open)
-                search.bounds[list] = raise_bound(lanes, &in[list], heads + list * room, room);
-            search.found[list] = in[list].count;
-        }
-    }
-    for (ptrdiff_t list = 0; list < lists; list++) {
-        for (ptrdiff_t place = 0; place < wanted; place++) {
-            double score = own[list * wanted + place];
-            places[list * wanted + place] = score > -INFINITY ? place_of(lanes, of, &in[list], rows[place], score) : 0;
-        }
+    if (!failed)
+        look_through(lanes, &search, in, barred, open, heads, room);
+    for (ptrdiff_t list = 0; list < (failed ? 0 : lists); list++) {
+        for (ptrdiff_t place = list * wanted; place < (list + 1) * wanted; place++)
+            places[place] = own[place] > -INFINITY ? place_of(lanes, of, &in[list], rows[place - list * wanted], own[place]) : 0;
         take_head(lanes, of, &in[list], heads + list * room, room);
     }
-done:
     free(rough_vectors);
-    free(numbers);
+    free(rough);
+    free(own);
     free(found);
     return failed ? -1 : 0;
 }
