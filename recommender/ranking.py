@@ -137,7 +137,7 @@ class Ranker:
         else:
             lists = Scored(self._scores(profiles, query, listed, without))
             kernels.hide(hidden, without, lists.scores)
-            adjusted = self._adjustments.add(lists.scores, rules, without)
+            adjusted = self._adjustments.add(lists.scores, rules, without) if rules else {}
         head = self._head(lists, query, random)
         ranks, instead = self._elsewhere(lists, head.rows, query) if removed else _nowhere(len(head.rows))
         added = {name: by_list[0, head.rows] for name, by_list in adjusted.items()} | head.moved

@@ -7,9 +7,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from recommender import kernels
-
-Rows = NDArray[np.int64]
-Floats = NDArray[np.float64]
+from recommender.query import Floats, Rows
 
 _GRAIN = 2.0**20
 """Unit vectors are whole multiples of 1 / _GRAIN: single precision holds them, and their products are exact in float64,

@@ -1,7 +1,7 @@
 /* Where some resources stand in lists, without scoring most of a catalogue exactly.
 
-   A rough score, from numbers of 16 bits, takes a quarter of the memory and of the instructions of an exact one, and is
-   never further from it than a bound that is known. What is roughly below the lowest of the resources asked for is
+   A rough score, from numbers of 16 bits, takes half the memory and a quarter of the instructions of an exact one, and
+   is never further from it than a bound that is known. What is roughly below the lowest of the resources asked for is
    ahead of none of them and is passed over; the rest is compared roughly; what is in doubt is scored exactly. So the
    outcome is that of exact scores, to the last row. */
 
